@@ -1,0 +1,114 @@
+//! Time as a parameter. Everything that asks what time it is asks a [`Clock`]; tests move a manual one.
+//!
+//! Two readings exist: the wall (`now`), which may jump and is what is written down and told to people, and the steady
+//! one (`steady`), which never goes back and is what freshness, pauses and breakers compare.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+/// A handle to the time. Cheap to clone; all clones of a manual clock move together.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System { started: Instant },
+    Manual { start_us: i64, moved_us: Arc<AtomicI64> },
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    pub fn system() -> Self {
+        Self(Source::System {
+            started: Instant::now(),
+        })
+    }
+
+    /// A clock that stands at `start` until it is moved.
+    #[must_use]
+    pub fn manual(start: Timestamp) -> Self {
+        Self(Source::Manual {
+            start_us: start.as_microsecond(),
+            moved_us: Arc::default(),
+        })
+    }
+
+    /// The wall clock's reading.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System { .. } => Timestamp::now(),
+            Source::Manual { start_us, moved_us } => {
+                Timestamp::from_microsecond(start_us.saturating_add(moved_us.load(Ordering::SeqCst)))
+                    .unwrap_or(Timestamp::MAX)
+            }
+        }
+    }
+
+    /// The wall clock's reading in microseconds since the epoch, as the store keeps it.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        self.now().as_microsecond()
+    }
+
+    /// Time since this clock was made; never goes back.
+    #[must_use]
+    pub fn steady(&self) -> Duration {
+        match &self.0 {
+            Source::System { started } => started.elapsed(),
+            Source::Manual { moved_us, .. } => {
+                Duration::from_micros(u64::try_from(moved_us.load(Ordering::SeqCst)).unwrap_or(0))
+            }
+        }
+    }
+
+    /// Moves a manual clock forward.
+    ///
+    /// # Panics
+    /// On the system clock: nobody can move that.
+    pub fn advance(&self, by: Duration) {
+        match &self.0 {
+            Source::System { .. } => panic!("the system clock cannot be moved"),
+            Source::Manual { moved_us, .. } => {
+                let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+                moved_us.fetch_add(by, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+/// Until when an answer is awaited. Carried from the request through every room; real time, as sockets know no other.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(tokio::time::Instant);
+
+impl Deadline {
+    /// `limit` from now.
+    #[must_use]
+    pub fn within(limit: Duration) -> Self {
+        Self(tokio::time::Instant::now() + limit)
+    }
+
+    /// What is left; zero when it has passed.
+    #[must_use]
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(tokio::time::Instant::now())
+    }
+
+    /// The earlier of this and `limit` from now.
+    #[must_use]
+    pub fn at_most(self, limit: Duration) -> Self {
+        Self(self.0.min(tokio::time::Instant::now() + limit))
+    }
+
+    /// For `tokio::time::timeout_at`.
+    #[must_use]
+    pub fn instant(self) -> tokio::time::Instant {
+        self.0
+    }
+}

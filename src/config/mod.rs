@@ -1,0 +1,243 @@
+//! Configuration: a TOML file, overridden by environment variables `CABINET_<SECTION>__<KEY>`; secrets also as `…_FILE`.
+//!
+//! Read once at start into plain values. Whatever is wrong, missing or unknown is told in one line per problem, all at once.
+
+mod auth;
+mod cache;
+mod delivery;
+mod partners;
+mod probonus;
+mod program;
+mod reader;
+mod sources;
+mod web;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+pub use auth::{AuthConfig, Lifetime, LimitsConfig, TestPhone};
+pub use cache::CacheConfig;
+pub use delivery::{DeliveryConfig, GatewayName, SmscConfig, SmsruConfig, TelegramConfig, WebhookConfig};
+pub use partners::{PartnerConfig, Scope};
+pub use probonus::{CredentialConfig, OPERATIONS, PhoneFormat, ProbonusConfig, Sums};
+pub use program::{Bilingual, CardIdentifier, Document, FieldName, FormField, ProgramConfig, ProgramLevel, Restaurant};
+pub use sources::{Sources, read_sources};
+pub use web::WebConfig;
+
+use reader::{Problems, Section};
+
+/// Everything the program is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `listen`: guest-facing address (`127.0.0.1:8080`).
+    pub listen: SocketAddr,
+    /// `admin_listen`: health and metrics (`127.0.0.1:9090`).
+    pub admin_listen: SocketAddr,
+    /// `public_url`: where guests reach us, for example `https://lk.example.ru` (on loopback: `http://` and `listen`).
+    pub public_url: Url,
+    /// `secret`: the master secret, at least 32 bytes. Required.
+    pub secret: SecretString,
+    /// `secret_previous`: the one before, during a rotation.
+    pub secret_previous: Option<SecretString>,
+    /// `time_zone`: the restaurants' IANA time zone (`Europe/Moscow`).
+    pub time_zone: TimeZone,
+    /// `business_day_start`: when a business day starts, `HH:MM` (`00:00`).
+    pub business_day_start: Time,
+    /// `store.url`: `sqlite:///…` or `postgres://…` (`sqlite:///var/lib/guest-cabinet/state.db`).
+    pub store_url: SecretString,
+    /// `[probonus]`.
+    pub probonus: ProbonusConfig,
+    /// `[delivery]`.
+    pub delivery: DeliveryConfig,
+    /// `[cache]`.
+    pub cache: CacheConfig,
+    /// `[auth]`.
+    pub auth: AuthConfig,
+    /// `[web]`.
+    pub web: WebConfig,
+    /// `[partners.<name>]`.
+    pub partners: BTreeMap<String, PartnerConfig>,
+    /// `[program]`.
+    pub program: ProgramConfig,
+    /// `[telemetry]`.
+    pub telemetry: TelemetryConfig,
+    /// Whether this is the demo: console codes are allowed, the developer's drawer is shown.
+    pub demo: bool,
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Debug)]
+pub struct TelemetryConfig {
+    /// `log`: filter as in `info,guest_cabinet=debug` (`info`).
+    pub log: String,
+    /// `format`: `json` or `pretty` (`json`; in the demo `pretty`).
+    pub json: bool,
+    /// `access_log`: log every answer; else successful warm reads are only counted (`false`).
+    pub access_log: bool,
+    /// `otlp_url`: where traces go, OTLP over HTTP (off).
+    pub otlp_url: Option<Url>,
+}
+
+/// Why the program does not start: one line per problem.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// Reads the merged sources.
+    ///
+    /// # Errors
+    /// Every problem found, one line each.
+    pub fn read(sources: Sources, demo: bool) -> Result<Self, ConfigError> {
+        let mut problems = Problems(sources.problems);
+        let mut root = Section::root(sources.tree);
+        let problems_ref = &mut problems;
+        let config = Self::read_root(&mut root, demo, problems_ref);
+        root.finish(problems_ref);
+        if problems.0.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(problems.0))
+        }
+    }
+
+    fn read_root(root: &mut Section, demo: bool, problems: &mut Problems) -> Self {
+        let address = "an address such as 127.0.0.1:8080";
+        let listen = root
+            .parsed("listen", address, problems)
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let admin_listen = root
+            .parsed("admin_listen", address, problems)
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9090)));
+        let zone_name = root
+            .text("time_zone", problems)
+            .unwrap_or_else(|| "Europe/Moscow".into());
+        let time_zone = TimeZone::get(&zone_name).unwrap_or_else(|_| {
+            problems.add("time_zone", "must be an IANA time zone such as Europe/Moscow");
+            TimeZone::UTC
+        });
+        let secret = Self::master_secret(root, "secret", problems);
+        if secret.is_none() {
+            problems.add(
+                "secret",
+                "is missing: at least 32 random bytes, for example from `openssl rand -base64 32`",
+            );
+        }
+        Self {
+            listen,
+            admin_listen,
+            public_url: Self::public_url(root, listen, problems),
+            secret: secret.unwrap_or_default(),
+            secret_previous: Self::master_secret(root, "secret_previous", problems),
+            business_day_start: root
+                .parsed("business_day_start", "a time such as 06:00", problems)
+                .unwrap_or_default(),
+            store_url: Self::store_url(root.section("store", problems), problems),
+            probonus: ProbonusConfig::read(root.section("probonus", problems), problems),
+            delivery: DeliveryConfig::read(root.section("delivery", problems), demo, problems),
+            cache: CacheConfig::read(root.section("cache", problems), problems),
+            auth: AuthConfig::read(root.section("auth", problems), problems),
+            web: WebConfig::read(root.section("web", problems), problems),
+            partners: partners::read(root.section("partners", problems), problems),
+            program: ProgramConfig::read(root.section("program", problems), &zone_name, problems),
+            telemetry: TelemetryConfig::read(root.section("telemetry", problems), demo, problems),
+            time_zone,
+            demo,
+        }
+    }
+
+    fn master_secret(root: &mut Section, key: &str, problems: &mut Problems) -> Option<SecretString> {
+        let secret = root.secret(key, problems)?;
+        if secret.expose_secret().len() < 32 {
+            problems.add(key, "is too short: at least 32 bytes");
+        }
+        Some(secret)
+    }
+
+    fn public_url(root: &mut Section, listen: SocketAddr, problems: &mut Problems) -> Url {
+        let default = format!("http://{listen}");
+        let text = root.text("public_url", problems);
+        if text.is_none() && !listen.ip().is_loopback() {
+            problems.add(
+                "public_url",
+                "is missing: where guests reach the cabinet, for example https://lk.example.ru",
+            );
+        }
+        let url = Url::parse(text.as_deref().unwrap_or(&default)).ok();
+        let url = url
+            .filter(|url| url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))));
+        url.unwrap_or_else(|| {
+            if text.is_some() {
+                problems.add("public_url", "must be an https address (http only on this machine)");
+            }
+            Url::parse("http://127.0.0.1/").expect("a constant address")
+        })
+    }
+
+    fn store_url(mut section: Section, problems: &mut Problems) -> SecretString {
+        let url = section
+            .secret("url", problems)
+            .unwrap_or_else(|| "sqlite:///var/lib/guest-cabinet/state.db".into());
+        let text = url.expose_secret();
+        if !["sqlite:", "postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| text.starts_with(scheme))
+        {
+            problems.add(
+                "store.url",
+                "must be sqlite:///path/to/state.db or postgres://user@host/database",
+            );
+        }
+        section.finish(problems);
+        url
+    }
+
+    /// The origin of `public_url`, as browsers send it.
+    #[must_use]
+    pub fn public_origin(&self) -> String {
+        self.public_url.origin().ascii_serialization()
+    }
+
+    /// Whether guests reach us by plain http on this machine, where a `Secure` cookie would be lost.
+    #[must_use]
+    pub fn plain_loopback(&self) -> bool {
+        self.public_url.scheme() == "http"
+    }
+}
+
+impl TelemetryConfig {
+    fn read(mut section: Section, demo: bool, problems: &mut Problems) -> Self {
+        let formats = if demo {
+            [("pretty", false), ("json", true)]
+        } else {
+            [("json", true), ("pretty", false)]
+        };
+        let telemetry = Self {
+            log: section.text("log", problems).unwrap_or_else(|| "info".into()),
+            json: probonus::choice(&mut section, "format", &formats, problems),
+            access_log: section.flag("access_log", false, problems),
+            otlp_url: section.parsed(
+                "otlp_url",
+                "an address such as http://127.0.0.1:4318/v1/traces",
+                problems,
+            ),
+        };
+        section.finish(problems);
+        telemetry
+    }
+}
+
+/// Whether `url` names this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}

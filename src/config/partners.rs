@@ -1,0 +1,128 @@
+//! Partner systems: their keys (as hashes), what they may do and how much.
+
+use std::collections::BTreeMap;
+
+use super::reader::{Problems, Section};
+use crate::model::Money;
+
+/// `[partners.<name>]`.
+#[derive(Clone, Debug)]
+pub struct PartnerConfig {
+    /// `key_sha256`: SHA-256 of the key, in hexadecimal, as `guest-cabinet hash-key` prints it. Required.
+    pub key_sha256: [u8; 32],
+    /// `scopes`, of `checks`, `refills`, `guests`. Required.
+    pub scopes: Vec<Scope>,
+    /// `max_refill`: greatest single refill, in kopecks (none: no refill above 0 is capped only by its form).
+    pub max_refill: Option<Money>,
+    /// `max_daily_refill`: greatest sum of refills in a business day, in kopecks.
+    pub max_daily_refill: Option<Money>,
+    /// `restaurants`: restaurant codes this partner may book for (all).
+    pub restaurants: Option<Vec<i64>>,
+    /// `units`: unit codes this partner may book for (all).
+    pub units: Option<Vec<i64>>,
+    /// `calls_per_minute`: calls in a minute (`600`; 0 switches it off).
+    pub calls_per_minute: u32,
+}
+
+/// What a partner's key opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Outside checks.
+    Checks,
+    /// Refills.
+    Refills,
+    /// Naming a guest by phone, account groups.
+    Guests,
+}
+
+pub(super) fn read(mut section: Section, problems: &mut Problems) -> BTreeMap<String, PartnerConfig> {
+    let mut partners = BTreeMap::new();
+    for (name, entry) in section.named_sections(problems) {
+        if let Some(partner) = PartnerConfig::read(entry, problems) {
+            partners.insert(name, partner);
+        }
+    }
+    let mut keys: Vec<_> = partners
+        .values()
+        .map(|partner: &PartnerConfig| partner.key_sha256)
+        .collect();
+    keys.sort_unstable();
+    if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+        problems.add("partners", "two partners share one key: give each its own");
+    }
+    partners
+}
+
+impl PartnerConfig {
+    fn read(mut section: Section, problems: &mut Problems) -> Option<Self> {
+        let hash = section.required_text(
+            "key_sha256",
+            "the key's hash, as `guest-cabinet hash-key` prints it",
+            problems,
+        );
+        let key_sha256 = unhex(&hash);
+        if key_sha256.is_none() && !hash.is_empty() {
+            problems.add(&section.name("key_sha256"), "must be 64 hexadecimal digits");
+        }
+        let names = section.list("scopes", problems).unwrap_or_default();
+        if names.is_empty() {
+            problems.add(
+                &section.name("scopes"),
+                "is missing: list some of checks, refills, guests",
+            );
+        }
+        let mut scopes = Vec::new();
+        for name in &names {
+            match name.as_str() {
+                "checks" => scopes.push(Scope::Checks),
+                "refills" => scopes.push(Scope::Refills),
+                "guests" => scopes.push(Scope::Guests),
+                _ => problems.add(
+                    &section.name("scopes"),
+                    format_args!("{name} is not a scope; there are checks, refills, guests"),
+                ),
+            }
+        }
+        let partner = Self {
+            key_sha256: key_sha256.unwrap_or_default(),
+            scopes,
+            max_refill: cap(&mut section, "max_refill", problems),
+            max_daily_refill: cap(&mut section, "max_daily_refill", problems),
+            restaurants: codes(&mut section, "restaurants", problems),
+            units: codes(&mut section, "units", problems),
+            calls_per_minute: u32::try_from(section.number("calls_per_minute", 600, 0..=1_000_000, problems))
+                .unwrap_or(600),
+        };
+        section.finish(problems);
+        key_sha256.map(|_| partner)
+    }
+}
+
+fn cap(section: &mut Section, key: &str, problems: &mut Problems) -> Option<Money> {
+    if !section.has(key) {
+        return None;
+    }
+    let kopecks = section.number(key, 0, 0..=Money::MAX.minor().unsigned_abs(), problems);
+    i64::try_from(kopecks).ok().and_then(Money::from_minor)
+}
+
+fn codes(section: &mut Section, key: &str, problems: &mut Problems) -> Option<Vec<i64>> {
+    let texts = section.list(key, problems)?;
+    let codes: Option<Vec<i64>> = texts.iter().map(|text| text.parse().ok()).collect();
+    if codes.is_none() {
+        problems.add(&section.name(key), "must be a list of whole numbers");
+    }
+    codes
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digits = text.trim().as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}

@@ -1,0 +1,302 @@
+//! Reading a configuration tree: every problem becomes one plain line, and all of them are told at once.
+//!
+//! A [`Section`] hands out typed values and remembers which keys were asked for; what was never asked for is unknown.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use toml::{Table, Value};
+
+/// The problems found so far, in order.
+#[derive(Debug, Default)]
+pub struct Problems(pub Vec<String>);
+
+impl Problems {
+    /// Adds a line about `key`.
+    pub fn add(&mut self, key: &str, what: impl std::fmt::Display) {
+        self.0.push(format!("{key}: {what}"));
+    }
+}
+
+/// One table of the tree with its place in it.
+pub struct Section {
+    path: String,
+    table: Table,
+    known: Vec<String>,
+}
+
+impl Section {
+    /// The root of the tree.
+    #[must_use]
+    pub fn root(table: Table) -> Self {
+        Self {
+            path: String::new(),
+            table,
+            known: Vec::new(),
+        }
+    }
+
+    /// The full name of `key`.
+    #[must_use]
+    pub fn name(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<Value> {
+        self.known.push(key.to_owned());
+        self.table.remove(key)
+    }
+
+    /// The table `key`; empty when absent.
+    pub fn section(&mut self, key: &str, problems: &mut Problems) -> Section {
+        let path = self.name(key);
+        let table = match self.take(key) {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(_) => {
+                problems.add(&path, "must be a table of settings");
+                Table::new()
+            }
+        };
+        Section {
+            path,
+            table,
+            known: Vec::new(),
+        }
+    }
+
+    /// Whether anything stands under `key`.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// The tables under this one by their free names (`partners.<name>`).
+    pub fn named_sections(&mut self, problems: &mut Problems) -> BTreeMap<String, Section> {
+        let names: Vec<String> = self.table.keys().cloned().collect();
+        names
+            .into_iter()
+            .map(|name| {
+                let section = self.section(&name, problems);
+                (name, section)
+            })
+            .collect()
+    }
+
+    /// The tables of the list `key`; in an environment variable a JSON list of objects.
+    pub fn sections(&mut self, key: &str, problems: &mut Problems) -> Vec<Section> {
+        let path = self.name(key);
+        let list = match self.take(key) {
+            None => return Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(Value::String(text)) if text.trim().is_empty() => return Vec::new(),
+            Some(Value::String(text)) => {
+                if let Ok(list) = serde_json::from_str(&text) {
+                    list
+                } else {
+                    problems.add(
+                        &path,
+                        "must be a list of tables (in the environment: a JSON list of objects)",
+                    );
+                    return Vec::new();
+                }
+            }
+            Some(_) => {
+                problems.add(&path, "must be a list of tables");
+                return Vec::new();
+            }
+        };
+        let mut sections = Vec::new();
+        for (index, item) in list.into_iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            match item {
+                Value::Table(table) => sections.push(Section {
+                    path,
+                    table,
+                    known: Vec::new(),
+                }),
+                _ => problems.add(&path, "must be a table"),
+            }
+        }
+        sections
+    }
+
+    /// Text, if given.
+    pub fn text(&mut self, key: &str, problems: &mut Problems) -> Option<String> {
+        let path = self.name(key);
+        match self.take(key)? {
+            Value::String(text) => Some(text),
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Float(number) => Some(number.to_string()),
+            Value::Boolean(flag) => Some(flag.to_string()),
+            Value::Datetime(moment) => Some(moment.to_string()),
+            _ => {
+                problems.add(&path, "must be text");
+                None
+            }
+        }
+    }
+
+    /// Text that must be given and not be empty.
+    pub fn required_text(&mut self, key: &str, what: &str, problems: &mut Problems) -> String {
+        let path = self.name(key);
+        let text = self.text(key, problems).unwrap_or_default();
+        if text.is_empty() {
+            problems.add(&path, format_args!("is missing: {what}"));
+        }
+        text
+    }
+
+    /// A value with its own `FromStr`, if given.
+    pub fn parsed<T: std::str::FromStr>(&mut self, key: &str, expected: &str, problems: &mut Problems) -> Option<T> {
+        let path = self.name(key);
+        let text = self.text(key, problems)?;
+        let parsed = text.trim().parse().ok();
+        if parsed.is_none() {
+            problems.add(&path, format_args!("must be {expected}"));
+        }
+        parsed
+    }
+
+    /// A whole number within bounds.
+    pub fn number(
+        &mut self,
+        key: &str,
+        default: u64,
+        bounds: std::ops::RangeInclusive<u64>,
+        problems: &mut Problems,
+    ) -> u64 {
+        let path = self.name(key);
+        let expected = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        match self.parsed::<u64>(key, &expected, problems) {
+            Some(number) if bounds.contains(&number) => number,
+            Some(_) => {
+                problems.add(&path, format_args!("must be {expected}"));
+                default
+            }
+            None => default,
+        }
+    }
+
+    /// A duration in milliseconds, from zero to ten years.
+    pub fn millis(&mut self, key: &str, default: u64, problems: &mut Problems) -> Duration {
+        Duration::from_millis(self.number(key, default, 0..=315_360_000_000, problems))
+    }
+
+    /// Yes or no.
+    pub fn flag(&mut self, key: &str, default: bool, problems: &mut Problems) -> bool {
+        self.parsed(key, "true or false", problems).unwrap_or(default)
+    }
+
+    /// A list of texts: a TOML list, or in the environment a comma-separated text.
+    pub fn list(&mut self, key: &str, problems: &mut Problems) -> Option<Vec<String>> {
+        let path = self.name(key);
+        match self.take(key)? {
+            Value::Array(items) => {
+                let texts: Option<Vec<String>> = items
+                    .into_iter()
+                    .map(|item| match item {
+                        Value::String(text) => Some(text),
+                        Value::Integer(number) => Some(number.to_string()),
+                        _ => None,
+                    })
+                    .collect();
+                if texts.is_none() {
+                    problems.add(&path, "must be a list of texts");
+                }
+                texts
+            }
+            Value::String(text) if text.trim_start().starts_with('[') => {
+                let list = serde_json::from_str(&text).ok();
+                if list.is_none() {
+                    problems.add(&path, "must be a list of texts");
+                }
+                list
+            }
+            Value::String(text) => Some(
+                text.split(',')
+                    .map(str::trim)
+                    .filter(|t| !t.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+            ),
+            _ => {
+                problems.add(&path, "must be a list of texts");
+                None
+            }
+        }
+    }
+
+    /// A secret: `key`, or the content of the file named by `key_file`, less one line break at its end.
+    pub fn secret(&mut self, key: &str, problems: &mut Problems) -> Option<SecretString> {
+        let path = self.name(key);
+        let file_key = format!("{key}_file");
+        let inline = self.text(key, problems);
+        let file = self.text(&file_key, problems).map(PathBuf::from);
+        match (inline, file) {
+            (Some(_), Some(_)) => {
+                problems.add(&path, format_args!("is given twice, also by {file_key}: keep one"));
+                None
+            }
+            (Some(text), None) => Some(text.into()),
+            (None, Some(file)) => match std::fs::read_to_string(&file) {
+                Ok(text) => {
+                    let trimmed = text
+                        .strip_suffix('\n')
+                        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+                    Some(trimmed.to_owned().into())
+                }
+                Err(error) => {
+                    problems.add(
+                        &self.name(&file_key),
+                        format_args!("{} cannot be read: {error}", file.display()),
+                    );
+                    None
+                }
+            },
+            (None, None) => None,
+        }
+    }
+
+    /// Every key that nobody asked for is a problem.
+    pub fn finish(self, problems: &mut Problems) {
+        for key in self.table.keys() {
+            let path = self.name(key);
+            match nearest(key, &self.known) {
+                Some(known) => problems.add(
+                    &path,
+                    format_args!("is not a setting; did you mean {}?", self.name(known)),
+                ),
+                None => problems.add(&path, "is not a setting"),
+            }
+        }
+    }
+}
+
+fn nearest<'a>(key: &str, known: &'a [String]) -> Option<&'a String> {
+    let distance = |other: &str| {
+        let shared = key.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+        let shared_end = key
+            .chars()
+            .rev()
+            .zip(other.chars().rev())
+            .take_while(|(a, b)| a == b)
+            .count();
+        key.chars()
+            .count()
+            .max(other.chars().count())
+            .saturating_sub(shared + shared_end)
+    };
+    known
+        .iter()
+        .map(|other| (distance(other), other))
+        .filter(|(distance, _)| *distance <= 3)
+        .min()
+        .map(|(_, other)| other)
+}

@@ -1,0 +1,89 @@
+//! Browsers: who may call from elsewhere, which proxies are believed, the built-in page.
+
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::reader::{Problems, Section};
+
+/// `[web]`.
+#[derive(Clone, Debug)]
+pub struct WebConfig {
+    /// `allowed_origins`: origins besides our own that may call with the cookie (`[]`).
+    pub allowed_origins: Vec<String>,
+    /// `trusted_proxies`: addresses or networks whose `X-Forwarded-For` is believed (`[]`).
+    pub trusted_proxies: Vec<IpNet>,
+    /// `cabinet`: whether the built-in web cabinet is served at `/` (`true`).
+    pub cabinet: bool,
+    /// `static_dir`: a folder served at `/` instead of the built-in web cabinet.
+    pub static_dir: Option<PathBuf>,
+    /// `docs`: whether Swagger UI is served at `/docs` (`true`).
+    pub docs: bool,
+    /// `max_connections`: open connections at once; further ones wait to be accepted (`20000`).
+    pub max_connections: usize,
+    /// `drain_ms`: time for work in flight after SIGTERM, in milliseconds (`20000`).
+    pub drain: std::time::Duration,
+    /// `request_timeout_ms`: longest time for one answer, in milliseconds (`10000`).
+    pub request_timeout: std::time::Duration,
+}
+
+impl WebConfig {
+    pub(super) fn read(mut section: Section, problems: &mut Problems) -> Self {
+        let origins = section.list("allowed_origins", problems).unwrap_or_default();
+        let allowed_origins = origins.iter().filter_map(|text| {
+            let origin = Url::parse(text)
+                .ok()
+                .filter(|url| url.path() == "/" && url.query().is_none())
+                .map(|url| url.origin());
+            let origin = origin
+                .filter(url::Origin::is_tuple)
+                .map(|origin| origin.ascii_serialization());
+            if origin.is_none() {
+                problems.add(
+                    "web.allowed_origins",
+                    format_args!("{text} is not an origin such as https://lk.example.ru"),
+                );
+            }
+            origin
+        });
+        let allowed_origins = allowed_origins.collect();
+        let proxies = section.list("trusted_proxies", problems).unwrap_or_default();
+        let trusted_proxies = proxies.iter().filter_map(|text| {
+            let net = text
+                .parse::<IpNet>()
+                .ok()
+                .or_else(|| text.parse().ok().map(|ip: std::net::IpAddr| ip.into()));
+            if net.is_none() {
+                problems.add(
+                    "web.trusted_proxies",
+                    format_args!("{text} is not an address or network such as 10.0.0.0/8"),
+                );
+            }
+            net
+        });
+        let trusted_proxies = trusted_proxies.collect();
+        let static_dir = section.text("static_dir", problems).map(PathBuf::from);
+        if static_dir.as_ref().is_some_and(|dir| !dir.is_dir()) {
+            problems.add("web.static_dir", "is not a folder");
+        }
+        let web = Self {
+            allowed_origins,
+            trusted_proxies,
+            cabinet: section.flag("cabinet", true, problems),
+            static_dir,
+            docs: section.flag("docs", true, problems),
+            max_connections: usize::try_from(section.number("max_connections", 20_000, 1..=1_000_000, problems))
+                .unwrap_or(20_000),
+            drain: section.millis("drain_ms", 20_000, problems),
+            request_timeout: std::time::Duration::from_millis(section.number(
+                "request_timeout_ms",
+                10_000,
+                100..=120_000,
+                problems,
+            )),
+        };
+        section.finish(problems);
+        web
+    }
+}

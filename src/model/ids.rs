@@ -1,0 +1,71 @@
+//! Ids of ProBonus, kept as opaque text.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An id that cannot be one: empty, longer than 64 characters, or with characters outside `A–Z a–z 0–9 . _ : { } -`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an id")]
+pub struct InvalidId;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        #[serde(try_from = "String", into = "String")]
+        #[schema(value_type = String, min_length = 1, max_length = 64, example = "10021")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes `text` when it can be an id.
+            ///
+            /// # Errors
+            /// [`InvalidId`] for anything that no ProBonus hands out.
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                let sane = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'{' | b'}' | b'-');
+                if text.is_empty() || text.len() > 64 || !text.bytes().all(sane) || text.bytes().all(|b| b == b'.') {
+                    return Err(InvalidId);
+                }
+                Ok(Self(text.into()))
+            }
+
+            /// The id's text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.as_ref().to_owned()
+            }
+        }
+    };
+}
+
+id!(
+    /// An account (a guest's bonus account) in ProBonus.
+    AccountId
+);
+id!(
+    /// A check (a receipt) in ProBonus.
+    CheckId
+);
+id!(
+    /// A movement on an account in ProBonus.
+    TransactionId
+);
+id!(
+    /// An account group in ProBonus.
+    GroupId
+);

@@ -1,0 +1,23 @@
+//! The vocabulary: what the cabinet talks about, as plain data. These are the guest's views and the contract at once.
+//!
+//! Knows no room. Values are parsed at the edge and are right from then on; `Debug` of personal data is masked.
+
+mod account;
+mod check;
+mod guest;
+mod ids;
+mod money;
+mod partner;
+mod phone;
+mod transaction;
+
+pub use account::{
+    Account, Balance, Coupon, Coupons, Expiry, Gender, Level, NewAccount, NextLevel, Profile, ProfileEdit,
+};
+pub use check::{Check, CheckItem, RestaurantRef};
+pub use guest::{Guest, GuestKey, SessionId};
+pub use ids::{AccountId, CheckId, GroupId, InvalidId, TransactionId};
+pub use money::Money;
+pub use partner::{AccountGroup, OutsideCheck};
+pub use phone::{Phone, PhonePolicy, PhoneRefused};
+pub use transaction::{Transaction, TransactionKind};

@@ -1,0 +1,4 @@
+//! Money-like operations of partner systems: intent on disk, one call, settled outcome.
+
+/// The room.
+pub struct Partner;

@@ -1,0 +1,148 @@
+//! The two engines behind one handle: opening, migrating, and running the same statement on either.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlStr};
+
+use super::signals::SignalBus;
+
+/// State in SQLite or PostgreSQL.
+pub struct Store {
+    pub(super) pool: Pool,
+    pub(super) bus: SignalBus,
+}
+
+/// The engine's connections.
+#[derive(Clone)]
+pub(super) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// The store could not be asked, or did not answer. Everything that needs it fails closed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The engine said no, or nothing in time.
+    #[error("the store cannot be used")]
+    Unavailable(#[from] sqlx::Error),
+    /// The tables could not be brought up to date.
+    #[error("the store cannot be migrated")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// What stands in a row cannot be what was written.
+    #[error("a row of the store cannot be read")]
+    Corrupt,
+}
+
+/// Runs one body with `$pool` bound to the engine's pool; the text of a statement is written once and serves both.
+macro_rules! on_pool {
+    ($store:expr, |$pool:ident| $body:expr) => {
+        match &$store.pool {
+            $crate::store::engine::Pool::Sqlite($pool) => $body,
+            $crate::store::engine::Pool::Postgres($pool) => $body,
+        }
+    };
+}
+pub(super) use on_pool;
+
+/// How long a request waits for a connection: it is how long it hangs when the database is down.
+const ACQUIRE: Duration = Duration::from_secs(2);
+
+impl Store {
+    /// Opens `url` (`sqlite:///path`, `sqlite::memory:` or `postgres://…`) and brings the tables up to date.
+    ///
+    /// # Errors
+    /// When the address cannot be used or the tables cannot be migrated.
+    pub async fn open(url: &SecretString) -> Result<Self, StoreError> {
+        let url = url.expose_secret();
+        let pool = if url.starts_with("sqlite:") {
+            Pool::Sqlite(sqlite(url).await?)
+        } else {
+            Pool::Postgres(postgres(url).await?)
+        };
+        migrate(&pool).await?;
+        let bus = SignalBus::start(&pool);
+        Ok(Self { pool, bus })
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        on_pool!(self, |pool| sqlx::query("SELECT 1").execute(pool).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Whether several replicas may share this store.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.pool, Pool::Postgres(_))
+    }
+
+    /// Closes all connections; what was written is flushed.
+    pub async fn close(&self) {
+        self.bus.stop();
+        on_pool!(self, |pool| pool.close().await);
+    }
+}
+
+async fn sqlite(url: &str) -> Result<SqlitePool, StoreError> {
+    let options = SqliteConnectOptions::from_str(url)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // FULL flushes the log at every commit: an acknowledged partner operation or session survives power loss.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(ACQUIRE)
+        .foreign_keys(true)
+        .disable_statement_logging();
+    // An in-memory database lives in its one connection.
+    let connections = if url.contains(":memory:") { 1 } else { 8 };
+    Ok(SqlitePoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(ACQUIRE)
+        .connect_with(options)
+        .await?)
+}
+
+async fn postgres(url: &str) -> Result<PgPool, StoreError> {
+    let options = PgConnectOptions::from_str(url)?
+        .application_name("guest-cabinet")
+        .disable_statement_logging();
+    Ok(PgPoolOptions::new()
+        .max_connections(16)
+        .acquire_timeout(ACQUIRE)
+        .connect_with(options)
+        .await?)
+}
+
+/// Each room's tables in a file of their own, in the order they came.
+const MIGRATIONS: &[(i64, &str, &str)] = &[];
+
+async fn migrate(pool: &Pool) -> Result<(), StoreError> {
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|&(version, name, sql)| {
+            Migration::new(
+                version,
+                name.into(),
+                MigrationType::Simple,
+                SqlStr::from_static(sql),
+                false,
+            )
+        })
+        .collect();
+    let migrator = Migrator::with_migrations(migrations);
+    match pool {
+        Pool::Sqlite(pool) => migrator.run(pool).await?,
+        Pool::Postgres(pool) => migrator.run(pool).await?,
+    }
+    Ok(())
+}

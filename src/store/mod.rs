@@ -1,0 +1,16 @@
+//! State that survives and is shared by replicas: the only room that knows SQL.
+//!
+//! One set of statements serves SQLite (embedded) and PostgreSQL (several replicas): `$1` parameters, `BIGINT` microseconds for
+//! moments, `BYTEA` for sealed values and fingerprints, one statement per step that must be atomic. What is sealed is sealed before it
+//! gets here; this room sees no phone, code or token.
+
+mod engine;
+mod signals;
+
+use std::sync::Arc;
+
+pub use engine::{Store, StoreError};
+pub use signals::{Signal, Signals};
+
+/// The shared handle.
+pub type SharedStore = Arc<Store>;

@@ -1,0 +1,1 @@
+//! Everything proven from outside, in one binary: each file is named after what it proves.
