@@ -1,0 +1,185 @@
+//! Bodies and queries as typed values in a handler's signature. A wrong one is answered here and costs nothing behind.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::facts::RequestFacts;
+use super::fields::{Fields, FromFields};
+use super::{App, ErrorCode, Problem};
+
+/// A JSON object, `application/json`.
+pub struct Body<T>(pub T);
+
+/// A JSON Merge Patch, `application/merge-patch+json` or `application/json`.
+pub struct Patch<T>(pub T);
+
+/// The query of the address.
+pub struct Query<T>(pub T);
+
+/// The longest body taken, in bytes.
+pub const MAX_BODY: usize = 256 * 1024;
+
+impl<T: FromFields> FromRequest<App> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
+        read(request, &["application/json"]).await.map(Self)
+    }
+}
+
+impl<T: FromFields> FromRequest<App> for Patch<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
+        read(request, &["application/json", "application/merge-patch+json"])
+            .await
+            .map(Self)
+    }
+}
+
+impl<T: FromFields> FromRequestParts<App> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+        Fields::of_query(parts.uri.query().unwrap_or_default()).read().map(Self)
+    }
+}
+
+async fn read<T: FromFields>(request: Request, types: &[&str]) -> Result<T, Problem> {
+    let bytes = bytes_of(request, types).await?;
+    let Strict(value) = serde_json::from_slice(&bytes).map_err(|_| Problem::new(ErrorCode::MalformedRequest))?;
+    match value {
+        Value::Object(members) => Fields::of_object(members).read(),
+        _ => Err(Problem::new(ErrorCode::ValidationFailed)),
+    }
+}
+
+async fn bytes_of(request: Request, types: &[&str]) -> Result<Bytes, Problem> {
+    if !has_type(request.headers(), types) {
+        return Err(Problem::new(ErrorCode::UnsupportedMediaType));
+    }
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(Problem::new(ErrorCode::BodyTooLarge));
+    }
+    let deadline = RequestFacts::of(request.extensions()).deadline;
+    let collected = Limited::new(request.into_body(), MAX_BODY).collect();
+    match tokio::time::timeout_at(deadline.instant(), collected).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(ErrorCode::BodyTooLarge)),
+        // Cut off, or dribbling beyond the deadline.
+        Ok(Err(_)) | Err(_) => Err(Problem::new(ErrorCode::MalformedRequest)),
+    }
+}
+
+/// Whether the body's type is one of `types`, with no charset but UTF-8.
+fn has_type(headers: &HeaderMap, types: &[&str]) -> bool {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    let Ok(text) = value.to_str() else { return false };
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    types.iter().any(|known| essence.eq_ignore_ascii_case(known))
+        && parts
+            .filter_map(|parameter| parameter.split_once('='))
+            .filter(|(name, _)| name.eq_ignore_ascii_case("charset"))
+            .all(|(_, charset)| charset.trim_matches('"').eq_ignore_ascii_case("utf-8"))
+}
+
+/// A JSON value in which no object names a member twice: two readers of such a body could see two different requests.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Strict(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some((name, Strict(value))) = entries.next_entry::<String, Strict>()? {
+            if members.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member comes twice"));
+            }
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_that_comes_twice_is_broken_json() {
+        assert!(serde_json::from_str::<Strict>(r#"{"a": {"b": 1, "c": [2, null, "x", 1.5, true]}}"#).is_ok());
+        assert!(serde_json::from_str::<Strict>(r#"{"a": {"b": 1, "b": 2}}"#).is_err());
+    }
+
+    #[test]
+    fn only_json_in_utf8_is_json() {
+        let has = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, text.parse().expect("a header value"));
+            has_type(&headers, &["application/json"])
+        };
+        assert!(has("application/json") && has("Application/JSON; charset=\"UTF-8\""));
+        assert!(!has("text/plain") && !has("application/json; charset=windows-1251") && !has("application/jsonp"));
+        assert!(!has_type(&HeaderMap::new(), &["application/json"]));
+    }
+}

@@ -1,0 +1,250 @@
+//! The one layer around all routes: request id, facts, deadline, panic guard, problem documents, security headers, counting, logging.
+//!
+//! One layer does what seven generic ones would: the hot path pays for one pass over the request's head.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use axum::{BoxError, Router};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
+use tower::Service;
+use tracing::Instrument;
+
+use super::facts::{self, RequestFacts};
+use super::operations::{Operation, Operations};
+use super::{App, ErrorCode, Language, Problem, problem};
+use crate::clock::Deadline;
+
+/// Everything behind a guest-facing connection. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge(Arc<Inner>);
+
+struct Inner {
+    app: App,
+    router: Router,
+    operations: Operations,
+    /// Makes request ids: unguessable start, then counted.
+    id_prefix: u64,
+    id_next: AtomicU64,
+    draining: AtomicBool,
+    https: bool,
+}
+
+impl Edge {
+    /// Puts the layer around all routes of `app`.
+    #[must_use]
+    pub fn new(app: App) -> Self {
+        Self(Arc::new(Inner {
+            router: super::routes::router(&app),
+            operations: Operations::of(&super::routes::document()),
+            id_prefix: u64::from_le_bytes(app.entropy.bytes()),
+            id_next: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            https: app.config.public_url.scheme() == "https",
+            app,
+        }))
+    }
+
+    /// From now on every answer asks its connection to close, so that clients leave before the listener does.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Edge::drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// Answers one request that came from `peer`.
+    pub async fn answer<B>(&self, peer: SocketAddr, request: Request<B>) -> Response
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let inner = &*self.0;
+        let web = &inner.app.config.web;
+        let (mut parts, body) = request.into_parts();
+        let facts = RequestFacts {
+            request_id: facts::request_id(&parts.headers, || inner.next_id()),
+            language: Language::of(&parts.headers),
+            client_ip: facts::client_ip(peer, &parts.headers, &web.trusted_proxies),
+            deadline: Deadline::within(web.request_timeout),
+        };
+        let operation = inner.operations.find(&parts.method, parts.uri.path());
+        let started = inner.app.clock.steady();
+        let method = parts.method.clone();
+        let version = parts.version;
+        let under_api = is_api(parts.uri.path());
+        parts.extensions.insert(facts.clone());
+        let request = Request::from_parts(parts, Body::new(body));
+
+        let mut response = inner.guarded(request, &facts, operation, &method).await;
+        inner.finish(&mut response, &facts, under_api);
+        if version < Version::HTTP_2 && self.is_draining() {
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        inner.account(&response, &method, operation, &facts, started, under_api);
+        response
+    }
+}
+
+impl Inner {
+    fn next_id(&self) -> HeaderValue {
+        let count = self.id_next.fetch_add(1, Ordering::Relaxed);
+        let mut text = [0; uuid::fmt::Simple::LENGTH];
+        let id = uuid::Uuid::from_u64_pair(self.id_prefix, count);
+        HeaderValue::from_str(id.as_simple().encode_lower(&mut text)).expect("hexadecimal digits are a header value")
+    }
+
+    /// The routes' answer within the deadline; a panic becomes a 500.
+    ///
+    /// A warm read is ready at the first poll: it pays neither for a timer nor for a span. Whatever writes, or waits, has both.
+    async fn guarded(
+        &self,
+        request: Request<Body>,
+        facts: &RequestFacts,
+        operation: &Operation,
+        method: &Method,
+    ) -> Response {
+        let call = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind();
+        let span = || tracing::info_span!("request", request_id = facts.request_id(), operation = operation.id);
+        let outcome = if *method == Method::GET && self.app.config.telemetry.otlp_url.is_none() {
+            let mut call = pin!(call);
+            match futures_util::poll!(&mut call) {
+                std::task::Poll::Ready(outcome) => Ok(outcome),
+                std::task::Poll::Pending => {
+                    tokio::time::timeout_at(facts.deadline.instant(), call)
+                        .instrument(span())
+                        .await
+                }
+            }
+        } else {
+            tokio::time::timeout_at(facts.deadline.instant(), call)
+                .instrument(span())
+                .await
+        };
+        match outcome {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
+            Ok(Err(_panic)) => {
+                tracing::error!(
+                    request_id = facts.request_id(),
+                    operation = operation.id,
+                    "a handler panicked"
+                );
+                Problem::new(ErrorCode::Internal).into_response()
+            }
+            Err(_elapsed) => Problem::new(ErrorCode::Overloaded)
+                .retry_after(Duration::from_secs(1))
+                .into_response(),
+        }
+    }
+
+    /// Writes the problem, if it is one, and the headers that every answer has.
+    fn finish(&self, response: &mut Response, facts: &RequestFacts, under_api: bool) {
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            let problem = response.extensions_mut().remove::<Problem>();
+            let problem = problem.or_else(|| unexplained(response));
+            if let Some(problem) = problem {
+                let (mut head, _) = std::mem::take(response).into_parts();
+                head.headers.remove(header::CONTENT_LENGTH);
+                let bytes = problem::write(&problem, facts.language, facts.request_id(), &mut head);
+                head.status = problem.code.status();
+                *response = Response::from_parts(head, Body::from(bytes));
+            }
+        }
+        self.common_headers(response.headers_mut(), facts, under_api);
+    }
+
+    fn common_headers(&self, headers: &mut HeaderMap, facts: &RequestFacts, under_api: bool) {
+        headers.insert("x-request-id", facts.request_id.clone());
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        if under_api {
+            headers
+                .entry(header::CACHE_CONTROL)
+                .or_insert(HeaderValue::from_static("no-store"));
+            headers
+                .entry(header::CONTENT_SECURITY_POLICY)
+                .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        } else {
+            headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        }
+        if self.https {
+            headers.insert(
+                header::STRICT_TRANSPORT_SECURITY,
+                HeaderValue::from_static("max-age=31536000"),
+            );
+        }
+    }
+
+    /// Counts the answer, and logs it unless it is a successful read out of memory.
+    fn account(
+        &self,
+        response: &Response,
+        method: &Method,
+        operation: &Operation,
+        facts: &RequestFacts,
+        started: Duration,
+        under_api: bool,
+    ) {
+        let took = self.app.clock.steady().saturating_sub(started);
+        let status = response.status();
+        operation.record(status, took);
+        let quiet = *method == Method::GET
+            && (status.is_success() || status == StatusCode::NOT_MODIFIED)
+            && (!under_api || is_hit(response.headers()));
+        if !quiet || self.app.config.telemetry.access_log {
+            tracing::info!(
+                target: "access",
+                request_id = facts.request_id(),
+                method = method.as_str(),
+                operation = operation.id,
+                status = status.as_u16(),
+                took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            );
+        }
+    }
+}
+
+fn is_api(path: &str) -> bool {
+    path.starts_with("/api/") || path.starts_with("/partner/")
+}
+
+/// Whether `Cache-Status` says that the answer came out of memory.
+fn is_hit(headers: &HeaderMap) -> bool {
+    headers
+        .get("cache-status")
+        .is_some_and(|value| value.as_bytes().windows(5).any(|part| part == b"; hit"))
+}
+
+/// The problem of an error that some extractor or service of a library answered without one.
+fn unexplained(response: &Response) -> Option<Problem> {
+    let explained = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
+    if explained {
+        return None;
+    }
+    Some(Problem::new(match response.status() {
+        StatusCode::NOT_FOUND => ErrorCode::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::BodyTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
+        status if status.is_client_error() => ErrorCode::MalformedRequest,
+        _ => ErrorCode::Internal,
+    }))
+}

@@ -1,0 +1,74 @@
+//! Which operation a request is, for counting: the path's template and a closed set of names, never the path itself.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use matchit::Router;
+use metrics::{Counter, Histogram, counter, histogram};
+use utoipa::openapi::OpenApi;
+
+/// The table from paths to operations.
+pub(super) struct Operations {
+    paths: Router<[Option<usize>; 5]>,
+    all: Vec<Operation>,
+}
+
+/// One operation with its counters made beforehand.
+pub(super) struct Operation {
+    /// Its `operationId`; `other` for whatever the document does not name.
+    pub id: &'static str,
+    by_class: [Counter; 5],
+    seconds: Histogram,
+}
+
+impl Operation {
+    fn new(id: &'static str) -> Self {
+        let class = |name: &'static str| counter!("cabinet_http_requests_total", "operation" => id, "status" => name);
+        Self {
+            id,
+            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
+            seconds: histogram!("cabinet_http_seconds", "operation" => id),
+        }
+    }
+
+    /// Counts one answer.
+    pub fn record(&self, status: StatusCode, took: Duration) {
+        let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
+        self.by_class[class].increment(1);
+        self.seconds.record(took.as_secs_f64());
+    }
+}
+
+impl Operations {
+    /// The operations of `document`.
+    pub fn of(document: &OpenApi) -> Self {
+        let mut all = vec![Operation::new("other")];
+        let mut paths = Router::new();
+        for (path, item) in &document.paths.paths {
+            let by_method = [&item.get, &item.post, &item.put, &item.patch, &item.delete].map(|operation| {
+                let id = operation.as_ref()?.operation_id.as_deref()?;
+                // Lives as long as the process; there are a few dozen.
+                all.push(Operation::new(id.to_owned().leak()));
+                Some(all.len() - 1)
+            });
+            paths
+                .insert(path.clone(), by_method)
+                .expect("the document's paths are those of the routes");
+        }
+        Self { paths, all }
+    }
+
+    /// The operation of a request.
+    pub fn find(&self, method: &Method, path: &str) -> &Operation {
+        let column = match *method {
+            Method::GET | Method::HEAD => 0,
+            Method::POST => 1,
+            Method::PUT => 2,
+            Method::PATCH => 3,
+            Method::DELETE => 4,
+            _ => return &self.all[0],
+        };
+        let index = self.paths.at(path).ok().and_then(|found| found.value[column]);
+        &self.all[index.unwrap_or(0)]
+    }
+}
