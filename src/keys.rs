@@ -226,6 +226,13 @@ impl KeySet {
     }
 }
 
+/// SHA-256 without a key: for what is random enough by itself, as a partner's key.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> Tag {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}
+
 /// Lower-case hexadecimal text of `bytes`.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

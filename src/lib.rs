@@ -4,6 +4,11 @@
 //! `http → sign_in · cabinet · partner → delivery · probonus · store → model`; `clock`, `entropy`, `keys`, `config` and `model` import no
 //! room, the sandbox imports `model` at most, and only `app` sees all of them.
 
+pub mod cli;
+
+pub mod app;
+pub mod demo;
+
 pub mod http;
 
 pub mod cabinet;
@@ -20,3 +25,4 @@ pub mod clock;
 pub mod config;
 pub mod entropy;
 pub mod keys;
+pub mod telemetry;

@@ -1,0 +1,156 @@
+//! The only wiring place: configuration → store, clients, rooms → routes → listeners → graceful stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::cabinet::Cabinet;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::delivery::Delivery;
+use crate::entropy::Entropy;
+use crate::http::{App, Edge, Listener, Rooms, serve_admin};
+use crate::keys::Keys;
+use crate::partner::Partner;
+use crate::sign_in::SignIn;
+use crate::store::{Store, StoreError};
+use crate::telemetry;
+
+/// Why the program does not start, in one plain line.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error(
+        "{key}: cannot listen on {address}: {reason}. End the program that uses it, or set {key} to another address"
+    )]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// The store cannot be opened or migrated.
+    #[error(
+        "store.url: {0}. See that the folder exists and is writable, or that PostgreSQL is up and lets this user in"
+    )]
+    Store(#[from] StoreError),
+    /// Something else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A running server.
+pub struct Running {
+    app: App,
+    listener: Listener,
+    admin_address: SocketAddr,
+    admin_stop: CancellationToken,
+    admin: tokio::task::JoinHandle<std::io::Result<()>>,
+    upkeep: tokio::task::JoinHandle<()>,
+}
+
+/// Starts everything. When it returns, guests are served.
+///
+/// # Errors
+/// One plain line for the operator.
+pub async fn start(mut config: Config, clock: Clock, entropy: Entropy) -> Result<Running, StartError> {
+    let metrics = telemetry::metrics();
+    let guests = listen("listen", config.listen).await?;
+    let admin = listen("admin_listen", config.admin_listen).await?;
+    let address = guests
+        .local_addr()
+        .map_err(|error| StartError::Other(error.to_string()))?;
+    let admin_address = admin
+        .local_addr()
+        .map_err(|error| StartError::Other(error.to_string()))?;
+    if config.public_url.port() == Some(0) {
+        // The port was left to the system: on this machine guests use the one it chose.
+        let _ = config.public_url.set_port(Some(address.port()));
+    }
+    let app = rooms(config, clock, entropy).await?;
+    let edge = Edge::new(app.clone());
+    let listener = Listener::start(
+        guests,
+        edge.clone(),
+        app.config.web.max_connections,
+        app.config.web.drain,
+    )
+    .map_err(|error| StartError::Other(error.to_string()))?;
+    let admin_stop = CancellationToken::new();
+    let upkeep = metrics.clone();
+    Ok(Running {
+        admin: tokio::spawn(serve_admin(admin, app.clone(), edge, metrics, admin_stop.clone())),
+        upkeep: tokio::spawn(async move {
+            // The recorder gathers samples until they are drained into buckets.
+            let mut beat = tokio::time::interval(Duration::from_secs(5));
+            loop {
+                beat.tick().await;
+                upkeep.run_upkeep();
+            }
+        }),
+        app,
+        listener,
+        admin_address,
+        admin_stop,
+    })
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|reason| StartError::Listen { key, address, reason })
+}
+
+/// The rooms, each given what it needs and nothing else.
+async fn rooms(config: Config, clock: Clock, entropy: Entropy) -> Result<App, StartError> {
+    let _keys = Arc::new(Keys::derive(
+        &config.secret,
+        config.secret_previous.as_ref(),
+        entropy.clone(),
+    ));
+    let store = Arc::new(Store::open(&config.store_url).await?);
+    Ok(App::new(Rooms {
+        sign_in: Arc::new(SignIn),
+        delivery: Arc::new(Delivery),
+        cabinet: Arc::new(Cabinet),
+        partner: Arc::new(Partner),
+        config,
+        clock,
+        entropy,
+        store,
+    }))
+}
+
+impl Running {
+    /// Where guests reach it, as in `http://127.0.0.1:8080`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listener.address())
+    }
+
+    /// Where health and metrics are.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin_address)
+    }
+
+    /// The rooms, for tests that look behind the answers.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Stops in order: readiness turns red, work in flight finishes within the drain time, background work ends, the store is flushed.
+    pub async fn stop(self) {
+        self.listener.stop().await;
+        self.upkeep.abort();
+        self.app.store.close().await;
+        self.admin_stop.cancel();
+        let _ = self.admin.await;
+    }
+}

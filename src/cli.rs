@@ -1,0 +1,171 @@
+//! The command line: what an operator types.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::{self, Running};
+use crate::clock::Clock;
+use crate::config::{Config, Sources, read_sources};
+use crate::entropy::Entropy;
+use crate::http;
+use crate::keys::hex;
+use crate::telemetry;
+
+/// A restaurant guest's personal cabinet over ProBonus.
+#[derive(Parser)]
+#[command(name = "guest-cabinet", version, about, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve guests: the configuration file, overridden by environment variables CABINET_<SECTION>__<KEY>
+    Serve(ConfigFile),
+    /// Try everything on this machine: sandbox and cabinet together, nothing to set up
+    Demo(ConfigFile),
+    /// The ProBonus stand-in alone
+    Sandbox {
+        /// Where it listens
+        #[arg(long, default_value = "127.0.0.1:8090")]
+        listen: SocketAddr,
+    },
+    /// Print the OpenAPI document
+    Openapi,
+    /// Print the hash of a partner's key, for `partners.<name>.key_sha256`
+    HashKey {
+        /// The key; without it, the first line of standard input is read
+        key: Option<String>,
+        /// Make a new key and print both
+        #[arg(long, conflicts_with = "key")]
+        generate: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn sources(&self) -> Sources {
+        sources(self.config.as_deref())
+    }
+}
+
+fn sources(file: Option<&Path>) -> Sources {
+    // What is not Unicode cannot be one of ours: the names are ASCII and the values text.
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    read_sources(file, environment)
+}
+
+/// Runs the command; what went wrong is told on standard error, one line per problem.
+pub fn run() -> ExitCode {
+    match execute(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(lines) => {
+            eprintln!("{lines}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<ExitCode, String> {
+    match command {
+        Command::Serve(file) => {
+            let config = Config::read(file.sources(), false).map_err(|error| error.to_string())?;
+            let _telemetry = telemetry::start(&config.telemetry)?;
+            block_on(serve(config))
+        }
+        Command::Demo(file) => block_on(run_demo(file.sources())),
+        Command::Sandbox { listen } => block_on(run_sandbox(listen)),
+        Command::Openapi => {
+            print!("{}", http::document_text());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::HashKey { key, generate } => hash_key(key, generate),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<ExitCode, String>>) -> Result<ExitCode, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the asynchronous runtime does not start: {error}"))?
+        .block_on(work)
+}
+
+async fn serve(config: Config) -> Result<ExitCode, String> {
+    let running = app::start(config, Clock::system(), Entropy::system())
+        .await
+        .map_err(|error| error.to_string())?;
+    tracing::info!(guests = running.url(), admin = running.admin_url(), "serving");
+    until_told_to_stop(running).await
+}
+
+async fn until_told_to_stop(running: Running) -> Result<ExitCode, String> {
+    told_to_stop().await;
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns at SIGTERM or SIGINT.
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+async fn run_demo(_sources: Sources) -> Result<ExitCode, String> {
+    Err("not yet".into())
+}
+
+async fn run_sandbox(_listen: SocketAddr) -> Result<ExitCode, String> {
+    Err("not yet".into())
+}
+
+fn hash_key(key: Option<String>, generate: bool) -> Result<ExitCode, String> {
+    if generate {
+        let key = format!("gck_{}", hex(&Entropy::system().bytes::<32>()));
+        println!(
+            "key        {key}\nkey_sha256 {}",
+            hex(&crate::keys::sha256(key.as_bytes()))
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    let key = match key {
+        Some(key) => key,
+        None => {
+            let input = std::io::stdin();
+            if input.is_terminal() {
+                eprintln!("Type the key and press Enter, or use --generate for a new one.");
+            }
+            let mut line = String::new();
+            input
+                .read_line(&mut line)
+                .map_err(|error| format!("standard input: {error}"))?;
+            line
+        }
+    };
+    let key = key.trim();
+    if key.len() < 16 {
+        return Err("the key is too short: at least 16 characters, or let --generate make one".into());
+    }
+    println!("{}", hex(&crate::keys::sha256(key.as_bytes())));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,80 @@
+//! `guest-cabinet demo`: the sandbox and the cabinet in one process, with nothing to set up. State lives in a temporary folder.
+
+use std::path::PathBuf;
+
+use crate::config::{Config, ConfigError, Sources};
+use crate::entropy::Entropy;
+use crate::keys::hex;
+
+/// What the demo is configured with; the environment may override any of it.
+const SETTINGS: &str = include_str!("demo.toml");
+
+/// A folder that is removed when the demo ends.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes a new one.
+    ///
+    /// # Errors
+    /// When the system's folder for temporary files is not writable.
+    pub fn new(entropy: &Entropy) -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("guest-cabinet-demo-{}", entropy.uuid().as_simple()));
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The demo's configuration: its own settings, with those of `overrides` (the environment, a file) over them.
+///
+/// # Errors
+/// When an override is of no use.
+///
+/// # Panics
+/// Never: the settings are part of the program.
+pub fn config(
+    mut overrides: Sources,
+    folder: &Folder,
+    sandbox_url: &str,
+    sandbox_token: &str,
+    entropy: &Entropy,
+) -> Result<Config, ConfigError> {
+    let mut tree: toml::Table = SETTINGS.parse().expect("the demo's settings are TOML");
+    let mut set = |path: [&str; 2], value: String| {
+        let section = tree
+            .entry(path[0])
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        if let toml::Value::Table(section) = section {
+            section.insert(path[1].to_owned(), toml::Value::String(value));
+        }
+    };
+    set(["probonus", "url"], sandbox_url.to_owned());
+    set(["probonus", "token"], sandbox_token.to_owned());
+    set(
+        ["store", "url"],
+        format!("sqlite://{}", folder.0.join("state.db").display()),
+    );
+    tree.insert("secret".into(), toml::Value::String(hex(&entropy.bytes::<32>())));
+    merge(&mut tree, std::mem::take(&mut overrides.tree));
+    Config::read(
+        Sources {
+            tree,
+            problems: overrides.problems,
+        },
+        true,
+    )
+}
+
+fn merge(under: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(toml::Value::Table(under)), toml::Value::Table(over)) => merge(under, over),
+            (_, value) => drop(under.insert(key, value)),
+        }
+    }
+}

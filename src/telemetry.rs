@@ -1,0 +1,97 @@
+//! Logs, metrics and traces: set up once per process, before anything else runs.
+//!
+//! Logs are structured (JSON; pretty in the demo) and never hold a phone, a code, a token or a credential: whoever logs a thing logs
+//! its masked or keyed form. Traces go out by OTLP when configured and cost nothing when not.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use crate::config::TelemetryConfig;
+
+/// Bounds of the latency histograms, in seconds.
+const SECONDS: [f64; 14] = [
+    0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// What must live as long as the process; dropping it sends the last traces.
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(traces) = &self.traces {
+            let _ = traces.shutdown();
+        }
+    }
+}
+
+/// Sets up logs and traces. To be called once, outside the asynchronous runtime.
+///
+/// # Errors
+/// One plain line when the filter or the traces' address is of no use.
+pub fn start(config: &TelemetryConfig) -> Result<Telemetry, String> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|_| "telemetry.log: must be a filter such as info or info,guest_cabinet=debug".to_owned())?;
+    let traces = config.otlp_url.as_ref().map(|url| exporter(url.as_str())).transpose()?;
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = if config.json {
+        tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .with_writer(std::io::stderr)
+            .boxed()
+    } else {
+        tracing_subscriber::fmt::layer()
+            .compact()
+            .with_writer(std::io::stderr)
+            .boxed()
+    };
+    let spans = traces
+        .as_ref()
+        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("guest-cabinet")));
+    // A second call (tests) leaves the first set-up in place.
+    let _ = Registry::default().with(lines).with(spans).with(filter).try_init();
+    Ok(Telemetry { traces })
+}
+
+fn exporter(url: &str) -> Result<SdkTracerProvider, String> {
+    let refused = |_| "telemetry.otlp_url: no traces can be sent there".to_owned();
+    let client = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_endpoint(url)
+        .with_headers(std::collections::HashMap::new());
+    let exporter = client.build().map_err(refused)?;
+    let resource = opentelemetry_sdk::Resource::builder()
+        .with_service_name("guest-cabinet")
+        .build();
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource)
+        .build())
+}
+
+/// The process's metrics; the first call installs the recorder.
+///
+/// # Panics
+/// When another recorder was installed before.
+pub fn metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
+                .expect("there are bounds")
+                .install_recorder()
+                .expect("nobody else installs a recorder")
+        })
+        .clone()
+}

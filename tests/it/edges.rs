@@ -1,0 +1,84 @@
+//! Whatever is asked, the answer is a clear one: problems everywhere, ids, headers, health.
+
+use guest_cabinet::clock::Clock;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::support::cabinet::send;
+use crate::support::{TestCabinet, sqlite};
+
+async fn cabinet(store: &crate::support::TestStore) -> TestCabinet {
+    TestCabinet::start("http://127.0.0.1:9", "a token", &store.url, Clock::system(), "").await
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_do_not_exist_get_problem_documents() {
+    let store = sqlite();
+    let cabinet = cabinet(&store).await;
+    let missing = send(
+        cabinet
+            .request(Method::GET, "/api/v1/nothing")
+            .header("x-request-id", "my-id-1")
+            .header("accept-language", "en"),
+    )
+    .await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    assert_eq!(missing.code(), "not_found");
+    assert_eq!(missing.json()["request_id"], "my-id-1");
+    assert_eq!(missing.json()["title"], "Not found");
+    assert_eq!(missing.header("x-request-id"), Some("my-id-1"));
+    assert_eq!(missing.header("cache-control"), Some("no-store"));
+    assert_eq!(missing.header("x-content-type-options"), Some("nosniff"));
+
+    let wrong = send(cabinet.request(Method::DELETE, "/openapi.json")).await;
+    assert_eq!(wrong.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(wrong.code(), "method_not_allowed");
+    assert!(wrong.header("allow").is_some_and(|allow| allow.contains("GET")));
+}
+
+#[tokio::test]
+async fn broken_bodies_get_problem_documents() {
+    let store = sqlite();
+    let cabinet = cabinet(&store).await;
+    let post = || cabinet.request(Method::POST, "/api/v1/auth/challenges");
+    let json = "application/json";
+    let cases = [
+        (post().body("{}"), 415, "unsupported_media_type"),
+        (post().header("content-type", json).body("{"), 400, "malformed_request"),
+        (post().header("content-type", json).body("[]"), 422, "validation_failed"),
+        (
+            post().header("content-type", json).body(r#"{"phone":"1","phone":"2"}"#),
+            400,
+            "malformed_request",
+        ),
+        (
+            post().header("content-type", json).body("x".repeat(300_000)),
+            413,
+            "body_too_large",
+        ),
+        (
+            post().json(&json!({ "fone": "+79160000001" })),
+            422,
+            "validation_failed",
+        ),
+    ];
+    for (request, status, code) in cases {
+        let answer = send(request).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
+        assert_eq!(answer.code(), code);
+    }
+}
+
+#[tokio::test]
+async fn health_tells_life_from_readiness_and_a_stop_is_orderly() {
+    let store = sqlite();
+    let cabinet = cabinet(&store).await;
+    let admin = cabinet.running.admin_url();
+    for path in ["/health/live", "/health/ready", "/metrics"] {
+        let answer = send(cabinet.http.get(format!("{admin}{path}"))).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+    }
+    let url = cabinet.running.url();
+    cabinet.running.stop().await;
+    assert!(cabinet.http.get(url).send().await.is_err(), "nobody listens any more");
+}

@@ -1,0 +1,17 @@
+//! What the proofs stand on: stores of both engines, a running cabinet with its sandbox, a receiver of codes.
+#![allow(dead_code, reason = "each proof uses its own part")]
+
+pub mod cabinet;
+pub mod receiver;
+pub mod stores;
+
+pub use cabinet::{Answer, TestCabinet};
+pub use receiver::Receiver;
+pub use stores::{TestStore, each_engine, postgres, sqlite};
+
+use jiff::Timestamp;
+
+/// The moment at which manual clocks start: a Friday noon in Moscow.
+pub fn friday_noon() -> Timestamp {
+    "2026-11-20T12:00:00+03:00".parse().expect("a moment")
+}
