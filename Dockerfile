@@ -3,12 +3,11 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /build
 COPY . .
 RUN cargo build --release --locked --bin guest-cabinet \
-    && mkdir -p /rootfs/var/lib/guest-cabinet /rootfs/etc/guest-cabinet
+    && mkdir /state
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/release/guest-cabinet /usr/local/bin/guest-cabinet
-# State and configuration: mount a volume and a file here.
-COPY --from=build --chown=nonroot:nonroot /rootfs/ /
+COPY --from=build --chown=nonroot:nonroot /state /var/lib/guest-cabinet
 ENV CABINET_LISTEN=0.0.0.0:8080 \
     CABINET_ADMIN_LISTEN=0.0.0.0:9090
 EXPOSE 8080 9090

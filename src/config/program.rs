@@ -88,6 +88,8 @@ pub struct FormField {
     pub editable: bool,
     /// Longest text in characters, for text fields.
     pub max_length: Option<u32>,
+    /// `pattern`: a regular expression that the whole text must match, for text fields.
+    pub pattern: Option<regex::Regex>,
     /// What it is called on the page.
     pub label: Bilingual,
 }
@@ -129,6 +131,17 @@ impl FieldName {
         }
     }
 
+    /// The kind of value: `text`, `date`, `choice` or `email`.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::FirstName | Self::LastName | Self::MiddleName => "text",
+            Self::Birthday => "date",
+            Self::Gender => "choice",
+            Self::Email => "email",
+        }
+    }
+
     fn labels(self) -> (&'static str, &'static str) {
         match self {
             Self::FirstName => ("Имя", "First name"),
@@ -160,8 +173,7 @@ impl ProgramConfig {
     pub(super) fn read(mut section: Section, default_zone: &str, problems: &mut Problems) -> Self {
         let mut unit = section.section("unit", problems);
         let unit_scale = u32::try_from(unit.number("scale", 100, 1..=100_000, problems)).unwrap_or(100);
-        let unit_forms_ru = forms(&mut unit, "forms_ru", &["бонус", "бонуса", "бонусов"], problems);
-        let unit_forms_en = forms(&mut unit, "forms_en", &["bonus", "bonuses"], problems);
+        let (unit_forms_ru, unit_forms_en) = unit_forms(&mut unit, problems);
         unit.finish(problems);
         let program = Self {
             name: bilingual(
@@ -190,15 +202,40 @@ impl ProgramConfig {
     }
 }
 
-/// `key` (both languages), or `key_ru` and `key_en`.
+/// `key` (both languages), a table `key = { ru, en }`, or `key_ru` and `key_en`.
 fn bilingual(section: &mut Section, key: &str, default: (&str, &str), problems: &mut Problems) -> Bilingual {
-    let both = section.text(key, problems);
-    let ru = section.text(&format!("{key}_ru"), problems).or_else(|| both.clone());
-    let en = section.text(&format!("{key}_en"), problems).or(both);
+    let (ru, en) = if section.has_table(key) {
+        let mut table = section.section(key, problems);
+        let texts = (table.text("ru", problems), table.text("en", problems));
+        table.finish(problems);
+        texts
+    } else {
+        let both = section.text(key, problems);
+        let ru = section.text(&format!("{key}_ru"), problems).or_else(|| both.clone());
+        (ru, section.text(&format!("{key}_en"), problems).or(both))
+    };
+    let (ru, en) = (ru.clone().or_else(|| en.clone()), en.or(ru));
     Bilingual {
         ru: ru.unwrap_or_else(|| default.0.into()),
         en: en.unwrap_or_else(|| default.1.into()),
     }
+}
+
+/// `forms` (Russian) or a table `forms = { ru, en }`, or `forms_ru` and `forms_en`.
+fn unit_forms(unit: &mut Section, problems: &mut Problems) -> (Vec<String>, Vec<String>) {
+    const RU: &[&str] = &["бонус", "бонуса", "бонусов"];
+    const EN: &[&str] = &["bonus", "bonuses"];
+    if unit.has_table("forms") {
+        let mut table = unit.section("forms", problems);
+        let both = (
+            forms(&mut table, "ru", RU, problems),
+            forms(&mut table, "en", EN, problems),
+        );
+        table.finish(problems);
+        return both;
+    }
+    let key = if unit.has("forms") { "forms" } else { "forms_ru" };
+    (forms(unit, key, RU, problems), forms(unit, "forms_en", EN, problems))
 }
 
 fn forms(section: &mut Section, key: &str, default: &[&str], problems: &mut Problems) -> Vec<String> {
@@ -273,12 +310,18 @@ fn form(section: &mut Section, problems: &mut Problems) -> Vec<FormField> {
             continue;
         };
         let usual = usual_field(name);
+        let pattern = pattern(&mut entry, problems);
+        if let Some(kind) = entry.text("type", problems).filter(|kind| *kind != name.kind()) {
+            let what = format_args!("cannot be {kind}: {} is {}", name.as_str(), name.kind());
+            problems.add(&entry.name("type"), what);
+        }
         let length = entry.number("max_length", usual.max_length.unwrap_or(0).into(), 0..=1000, problems);
         fields.push(FormField {
             name,
             required: entry.flag("required", usual.required, problems),
             editable: entry.flag("editable", usual.editable, problems),
             max_length: usual.max_length.and(u32::try_from(length).ok()),
+            pattern: usual.max_length.and(pattern),
             label: bilingual(&mut entry, "label", name.labels(), problems),
         });
         entry.finish(problems);
@@ -287,6 +330,16 @@ fn form(section: &mut Section, problems: &mut Problems) -> Vec<FormField> {
         problems.add(&path, "must ask at least for first_name");
     }
     fields
+}
+
+fn pattern(entry: &mut Section, problems: &mut Problems) -> Option<regex::Regex> {
+    let text = entry.text("pattern", problems)?;
+    // As browsers read the attribute of the same name: over the whole text.
+    let whole = regex::Regex::new(&format!("^(?:{text})$")).ok();
+    if whole.is_none() {
+        problems.add(&entry.name("pattern"), "must be a regular expression");
+    }
+    whole
 }
 
 fn usual_field(name: FieldName) -> FormField {
@@ -300,6 +353,7 @@ fn usual_field(name: FieldName) -> FormField {
             FieldName::Email => Some(254),
             FieldName::Birthday | FieldName::Gender => None,
         },
+        pattern: None,
         label: Bilingual {
             ru: ru.into(),
             en: en.into(),

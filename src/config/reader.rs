@@ -77,6 +77,12 @@ impl Section {
         self.table.contains_key(key)
     }
 
+    /// Whether a table stands under `key`.
+    #[must_use]
+    pub fn has_table(&self, key: &str) -> bool {
+        matches!(self.table.get(key), Some(Value::Table(_)))
+    }
+
     /// The tables under this one by their free names (`partners.<name>`).
     pub fn named_sections(&mut self, problems: &mut Problems) -> BTreeMap<String, Section> {
         let names: Vec<String> = self.table.keys().cloned().collect();
