@@ -131,6 +131,7 @@ impl ProbonusConfig {
     }
 
     fn credential(section: &mut Section, problems: &mut Problems) -> CredentialConfig {
+        let before = problems.0.len();
         let token = section.secret("token", problems);
         let login = section.secret("login", problems);
         let password = section.secret("password", problems);
@@ -138,7 +139,9 @@ impl ProbonusConfig {
             (Some(token), None, None) => CredentialConfig::Token(token),
             (None, Some(login), Some(password)) => CredentialConfig::Login { login, password },
             (None, None, None) => {
-                problems.add(&section.name("token"), "is missing: give token, or login and password");
+                if problems.0.len() == before {
+                    problems.add(&section.name("token"), "is missing: give token, or login and password");
+                }
                 CredentialConfig::Token(SecretString::default())
             }
             (Some(_), _, _) => {

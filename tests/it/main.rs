@@ -1,5 +1,6 @@
 //! Everything proven from outside, in one binary: each file is named after what it proves.
 
+mod configuration;
 mod edges;
 mod house;
 mod support;

@@ -1,5 +1,5 @@
 //! What the proofs stand on: stores of both engines, a running cabinet with its sandbox, a receiver of codes.
-#![allow(dead_code, reason = "each proof uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each proof uses its own part")]
 
 pub mod cabinet;
 pub mod receiver;
