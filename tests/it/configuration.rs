@@ -125,3 +125,33 @@ fn a_partners_key_is_hashed_as_the_configuration_wants_it() {
     assert_eq!(text.trim().len(), 64);
     assert!(text.trim().bytes().all(|byte| byte.is_ascii_hexdigit()));
 }
+
+#[test]
+fn the_example_file_shows_only_settings_that_exist() {
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/cabinet.example.toml")).expect("the example");
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, secret) in [
+        ("secret", "a master secret for tests of enough bytes"),
+        ("secret-previous", "another master secret of enough bytes"),
+        ("probonus-token", "a token"),
+        ("smsru", "an id"),
+        ("smsc", "a key"),
+        ("webhook", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
+    ] {
+        std::fs::write(folder.path().join(name), secret).expect("a secret's file");
+    }
+    let uncommented: String = text
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let uncommented = uncommented.replace("/etc/guest-cabinet", &folder.path().display().to_string());
+    let mut sources = guest_cabinet::config::read_sources(None, std::iter::empty());
+    sources.tree = uncommented.parse().expect("the example is TOML");
+    if let Err(problems) = guest_cabinet::config::Config::read(sources, false) {
+        panic!("{problems}");
+    }
+}
