@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccountId, CheckId, Money, RestaurantRef, TransactionId};
+use super::{CheckId, Money, RestaurantRef, TransactionId};
 
 /// What kind of movement it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -43,8 +43,4 @@ pub struct Transaction {
     pub restaurant: Option<RestaurantRef>,
     /// ProBonus' comment.
     pub comment: Option<String>,
-    /// Whose account it is, when ProBonus says; never shown.
-    #[serde(skip)]
-    #[schema(ignore)]
-    pub account_id: Option<AccountId>,
 }

@@ -1,4 +1,22 @@
-//! The only room that knows the upstream: client, wire, dialects, credentials, breaker and budgets.
+//! ProBonus: the only room that knows the upstream. Eleven operations, their wire, their dialects, the credential, and the care not to
+//! make a bad day of ProBonus worse.
+//!
+//! A call passes: bulkhead → breaker → credential → HTTP with a deadline and a bound → lenient reading into the vocabulary. What is known
+//! and what is assumed about ProBonus is changeable here and nowhere else. This room knows nothing of guests' views, caches or HTTP
+//! towards guests.
 
-/// The room.
-pub struct ProBonus;
+mod answers;
+mod breaker;
+mod bulkhead;
+mod call;
+mod credential;
+mod error;
+mod json;
+mod operation;
+mod operations;
+mod retry;
+mod values;
+
+pub use error::{Effect, UpstreamError};
+pub use operation::Operation;
+pub use operations::{History, ProBonus};

@@ -1,0 +1,103 @@
+//! The eleven operations: their names, paths, usual methods, and which of them fail together.
+
+use http::Method;
+
+/// An operation of ProBonus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are ProBonus' own")]
+pub enum Operation {
+    Login,
+    RefreshToken,
+    AccountGroups,
+    FindByPhone,
+    InsertByTemplate,
+    Update,
+    Refill,
+    Transactions,
+    Balance,
+    Check,
+    RegisterCheck,
+}
+
+/// Operations that share a bulkhead and a breaker: what one of them suffers says something about the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    /// What guests read.
+    Reads,
+    /// Checks down to the dishes: often a heavier part of the server.
+    Checks,
+    /// What guests write.
+    Writes,
+    /// What partners write.
+    Partners,
+}
+
+impl Group {
+    pub const ALL: [Self; 4] = [Self::Reads, Self::Checks, Self::Writes, Self::Partners];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reads => "reads",
+            Self::Checks => "checks",
+            Self::Writes => "writes",
+            Self::Partners => "partners",
+        }
+    }
+}
+
+impl Operation {
+    /// The name in configuration and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::RefreshToken => "refresh_token",
+            Self::AccountGroups => "account_groups",
+            Self::FindByPhone => "find_by_phone",
+            Self::InsertByTemplate => "insert_by_template",
+            Self::Update => "update",
+            Self::Refill => "refill",
+            Self::Transactions => "transactions",
+            Self::Balance => "get_balance_extended",
+            Self::Check => "get_by_id",
+            Self::RegisterCheck => "register_check",
+        }
+    }
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Login => "api/v0/auth/login",
+            Self::RefreshToken => "api/v0/auth/refresh_token",
+            Self::AccountGroups => "api/v0/account_groups/list",
+            Self::FindByPhone => "api/v0/accounts/find_by_phone",
+            Self::InsertByTemplate => "api/v0/accounts/insert_by_template",
+            Self::Update => "api/v0/accounts/update",
+            Self::Refill => "api/v0/accounts/refill",
+            Self::Transactions => "api/v0/accounts/transactions",
+            Self::Balance => "api/v0/accounts/get_balance_extended",
+            Self::Check => "api/v0/checks/get_by_id",
+            Self::RegisterCheck => "api/v0/external/register_check",
+        }
+    }
+
+    /// Whether it may be repeated without harm, whatever method it is sent by.
+    pub(super) fn is_read(self) -> bool {
+        matches!(
+            self,
+            Self::AccountGroups | Self::FindByPhone | Self::Transactions | Self::Balance | Self::Check
+        )
+    }
+
+    pub(super) fn usual_method(self) -> Method {
+        if self.is_read() { Method::GET } else { Method::POST }
+    }
+
+    pub(super) fn group(self) -> Group {
+        match self {
+            Self::AccountGroups | Self::FindByPhone | Self::Transactions | Self::Balance => Group::Reads,
+            Self::Check => Group::Checks,
+            Self::InsertByTemplate | Self::Update | Self::Login | Self::RefreshToken => Group::Writes,
+            Self::Refill | Self::RegisterCheck => Group::Partners,
+        }
+    }
+}
