@@ -4,18 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::cabinet::Cabinet;
-use crate::clock::Clock;
+use crate::cabinet::{Cabinet, CabinetConfig, ViewError, Wish};
+use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::entropy::Entropy;
 use crate::http::{App, Edge, Listener, Rooms, serve_admin};
 use crate::keys::Keys;
+use crate::model::Guest;
 use crate::partner::Partner;
-use crate::sign_in::SignIn;
+use crate::probonus::ProBonus;
+use crate::sign_in::{AccountProbe, AccountState, SignIn};
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 
@@ -108,22 +111,78 @@ async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, S
 
 /// The rooms, each given what it needs and nothing else.
 async fn rooms(config: Config, clock: Clock, entropy: Entropy) -> Result<App, StartError> {
-    let _keys = Arc::new(Keys::derive(
+    let keys = Arc::new(Keys::derive(
         &config.secret,
         config.secret_previous.as_ref(),
         entropy.clone(),
     ));
     let store = Arc::new(Store::open(&config.store_url).await?);
+    let probonus = ProBonus::new(
+        &config.probonus,
+        config.time_zone.clone(),
+        clock.clone(),
+        entropy.clone(),
+    )
+    .map_err(|error| StartError::Other(format!("probonus: {error}")))?;
+    let probonus = Arc::new(probonus);
+    let delivery = Delivery::start(
+        &config.delivery,
+        config.public_url.host_str().unwrap_or("localhost"),
+        store.clone(),
+        keys.clone(),
+        clock.clone(),
+        entropy.clone(),
+    )
+    .map_err(StartError::Other)?;
+    let cabinet = Cabinet::start(
+        CabinetConfig {
+            cache: config.cache,
+            program: config.program.clone(),
+            group: config.probonus.account_group_id.clone(),
+            time_zone: config.time_zone.clone(),
+            day_start: config.business_day_start,
+            fetch_time: config.probonus.timeout * 2 + Duration::from_millis(500),
+        },
+        probonus,
+        store.clone(),
+        keys.clone(),
+        clock.clone(),
+    );
+    let sign_in = SignIn::start(
+        config.auth.clone(),
+        config.public_origin(),
+        store.clone(),
+        delivery.clone(),
+        keys,
+        clock.clone(),
+        entropy.clone(),
+        Arc::new(Probe(cabinet.clone())),
+    );
     Ok(App::new(Rooms {
-        sign_in: Arc::new(SignIn),
-        delivery: Arc::new(Delivery),
-        cabinet: Arc::new(Cabinet),
+        own_origin: config.public_origin(),
         partner: Arc::new(Partner),
+        sign_in,
+        delivery,
+        cabinet,
         config,
         clock,
         entropy,
         store,
     }))
+}
+
+/// Signing in asks whether there is an account; the cabinet knows.
+struct Probe(Arc<Cabinet>);
+
+#[async_trait]
+impl AccountProbe for Probe {
+    async fn account_state(&self, guest: &Guest, deadline: Deadline) -> AccountState {
+        match self.0.profile(guest, Wish { renew: false, deadline }).await {
+            Ok(_) => AccountState::Active,
+            Err(ViewError::AccountAbsent) => AccountState::Absent,
+            Err(_) => AccountState::Unresolved,
+        }
+    }
 }
 
 impl Running {
@@ -149,6 +208,9 @@ impl Running {
     pub async fn stop(self) {
         self.listener.stop().await;
         self.upkeep.abort();
+        self.app.sign_in.stop();
+        self.app.cabinet.stop().await;
+        self.app.delivery.stop().await;
         self.app.store.close().await;
         self.admin_stop.cancel();
         let _ = self.admin.await;

@@ -245,6 +245,20 @@ pub fn hex(bytes: &[u8]) -> String {
         })
 }
 
+/// The 32 bytes of 64 hexadecimal digits.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Tag> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::reader::{Problems, Section};
+use crate::keys::unhex;
 use crate::model::Money;
 
 /// `[partners.<name>]`.
@@ -60,7 +61,7 @@ impl PartnerConfig {
             "the key's hash, as `guest-cabinet hash-key` prints it",
             problems,
         );
-        let key_sha256 = unhex(&hash);
+        let key_sha256 = unhex(hash.trim());
         if key_sha256.is_none() && !hash.is_empty() {
             problems.add(&section.name("key_sha256"), "must be 64 hexadecimal digits");
         }
@@ -113,16 +114,4 @@ fn codes(section: &mut Section, key: &str, problems: &mut Problems) -> Option<Ve
         problems.add(&section.name(key), "must be a list of whole numbers");
     }
     codes
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits = text.trim().as_bytes();
-    if digits.len() != 64 {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }

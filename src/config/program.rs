@@ -90,6 +90,8 @@ pub struct FormField {
     pub max_length: Option<u32>,
     /// `pattern`: a regular expression that the whole text must match, for text fields.
     pub pattern: Option<regex::Regex>,
+    /// The expression as it was configured.
+    pub pattern_text: Option<String>,
     /// What it is called on the page.
     pub label: Bilingual,
 }
@@ -310,7 +312,8 @@ fn form(section: &mut Section, problems: &mut Problems) -> Vec<FormField> {
             continue;
         };
         let usual = usual_field(name);
-        let pattern = pattern(&mut entry, problems);
+        let pattern_text = entry.text("pattern", problems).filter(|_| usual.max_length.is_some());
+        let pattern = pattern(&entry.name("pattern"), pattern_text.as_deref(), problems);
         if let Some(kind) = entry.text("type", problems).filter(|kind| *kind != name.kind()) {
             let what = format_args!("cannot be {kind}: {} is {}", name.as_str(), name.kind());
             problems.add(&entry.name("type"), what);
@@ -321,7 +324,8 @@ fn form(section: &mut Section, problems: &mut Problems) -> Vec<FormField> {
             required: entry.flag("required", usual.required, problems),
             editable: entry.flag("editable", usual.editable, problems),
             max_length: usual.max_length.and(u32::try_from(length).ok()),
-            pattern: usual.max_length.and(pattern),
+            pattern,
+            pattern_text,
             label: bilingual(&mut entry, "label", name.labels(), problems),
         });
         entry.finish(problems);
@@ -332,12 +336,11 @@ fn form(section: &mut Section, problems: &mut Problems) -> Vec<FormField> {
     fields
 }
 
-fn pattern(entry: &mut Section, problems: &mut Problems) -> Option<regex::Regex> {
-    let text = entry.text("pattern", problems)?;
-    // As browsers read the attribute of the same name: over the whole text.
-    let whole = regex::Regex::new(&format!("^(?:{text})$")).ok();
+/// As browsers read the attribute of the same name: over the whole text.
+fn pattern(name: &str, text: Option<&str>, problems: &mut Problems) -> Option<regex::Regex> {
+    let whole = regex::Regex::new(&format!("^(?:{})$", text?)).ok();
     if whole.is_none() {
-        problems.add(&entry.name("pattern"), "must be a regular expression");
+        problems.add(name, "must be a regular expression");
     }
     whole
 }
@@ -354,6 +357,7 @@ fn usual_field(name: FieldName) -> FormField {
             FieldName::Birthday | FieldName::Gender => None,
         },
         pattern: None,
+        pattern_text: None,
         label: Bilingual {
             ru: ru.into(),
             en: en.into(),

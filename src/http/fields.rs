@@ -63,14 +63,28 @@ impl Fields {
     /// 422 with every field that is wrong.
     pub fn read<T: FromFields>(mut self) -> Result<T, Problem> {
         let value = T::read(&mut self);
+        self.done()?;
+        value.ok_or_else(|| Problem::new(super::ErrorCode::ValidationFailed))
+    }
+
+    /// Ends the reading of fields that no [`FromFields`] decides about.
+    ///
+    /// # Errors
+    /// 422 with every field that is wrong or left over.
+    pub fn done(self) -> Result<(), Problem> {
         let problems = self.finish();
-        match value {
-            Some(value) if problems.is_empty() => Ok(value),
-            _ => Err(Problem {
-                errors: problems,
-                ..Problem::new(super::ErrorCode::ValidationFailed)
-            }),
+        if problems.is_empty() {
+            return Ok(());
         }
+        Err(Problem {
+            errors: problems,
+            ..Problem::new(super::ErrorCode::ValidationFailed)
+        })
+    }
+
+    /// All members, for who reads them by other rules.
+    pub fn take_all(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.members)
     }
 
     fn finish(mut self) -> Vec<(String, FieldCode)> {

@@ -20,7 +20,7 @@ use tracing::Instrument;
 
 use super::facts::{self, RequestFacts};
 use super::operations::{Operation, Operations};
-use super::{App, ErrorCode, Language, Problem, problem};
+use super::{App, ErrorCode, Language, Problem, cors, problem};
 use crate::clock::Deadline;
 
 /// Everything behind a guest-facing connection. Cheap to clone.
@@ -84,11 +84,17 @@ impl Edge {
         let method = parts.method.clone();
         let version = parts.version;
         let under_api = is_api(parts.uri.path());
-        parts.extensions.insert(facts.clone());
-        let request = Request::from_parts(parts, Body::new(body));
-
-        let mut response = inner.guarded(request, &facts, operation, &method).await;
+        let other_origin = cors::allowance(&inner.app, &parts.headers);
+        let mut response = match cors::preflight(&inner.app, &parts) {
+            Some(response) => response,
+            None => {
+                parts.extensions.insert(facts.clone());
+                let request = Request::from_parts(parts, Body::new(body));
+                inner.guarded(request, &facts, operation, &method).await
+            }
+        };
         inner.finish(&mut response, &facts, under_api);
+        cors::allow(&inner.app, other_origin, response.headers_mut());
         if version < Version::HTTP_2 && self.is_draining() {
             response
                 .headers_mut()

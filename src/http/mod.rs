@@ -1,15 +1,24 @@
 //! HTTP: the only room that knows axum, status codes, cookies and utoipa.
 
+mod answer;
+mod auth;
 pub mod body;
+mod cookies;
+mod cors;
+mod events;
 pub mod facts;
 mod fields;
+mod guest;
 mod language;
 mod layers;
 mod listener;
 mod openapi;
 mod operations;
 mod problem;
+mod program;
+mod questionnaire;
 mod routes;
+mod sessions;
 mod signed_in;
 
 use std::ops::Deref;
@@ -31,16 +40,23 @@ use crate::delivery::Delivery;
 use crate::entropy::Entropy;
 use crate::partner::Partner;
 use crate::sign_in::SignIn;
-use crate::store::SharedStore;
+use crate::store::{SharedStore, StoreError};
 
 /// What handlers reach: the rooms behind them. Cheap to clone.
 #[derive(Clone)]
-pub struct App(Arc<Rooms>);
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    rooms: Rooms,
+    programs: program::Programs,
+}
 
 /// The rooms.
 pub struct Rooms {
     /// Settings.
     pub config: Config,
+    /// The origin of `public_url`, as browsers send it.
+    pub own_origin: String,
     /// Time.
     pub clock: Clock,
     /// Randomness.
@@ -61,13 +77,24 @@ impl App {
     /// Gathers the rooms.
     #[must_use]
     pub fn new(rooms: Rooms) -> Self {
-        Self(Arc::new(rooms))
+        Self(Arc::new(Inner {
+            rooms,
+            programs: program::Programs::default(),
+        }))
+    }
+}
+
+impl From<StoreError> for Problem {
+    /// The store is down: everything that needs it fails closed, and says when to come again.
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "the store failed");
+        Self::new(ErrorCode::Overloaded).retry_after(std::time::Duration::from_secs(2))
     }
 }
 
 impl Deref for App {
     type Target = Rooms;
     fn deref(&self) -> &Rooms {
-        &self.0
+        &self.0.rooms
     }
 }

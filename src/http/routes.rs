@@ -9,11 +9,17 @@ use http::header;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{App, ErrorCode, Problem, openapi};
+use super::{App, ErrorCode, Problem, auth, events, guest, openapi, program, questionnaire, sessions};
 
 /// The documented part of the table.
 fn table() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::skeleton())
+        .merge(auth::routes())
+        .merge(sessions::routes())
+        .merge(program::routes())
+        .merge(questionnaire::routes())
+        .merge(guest::routes())
+        .merge(events::routes())
 }
 
 /// The OpenAPI document, as `/openapi.json` answers it and as it is kept in the repository.

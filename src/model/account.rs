@@ -52,7 +52,7 @@ impl std::fmt::Debug for Profile {
 }
 
 /// A loyalty level and the way to the next one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Level {
     /// The level's name.
     #[schema(example = "Золотой")]
@@ -70,7 +70,7 @@ pub struct Level {
 }
 
 /// The next level and what is missing to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NextLevel {
     /// Its name.
     #[schema(example = "Платиновый")]
@@ -80,23 +80,31 @@ pub struct NextLevel {
 }
 
 /// What is on the account, what is coming and what burns when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Balance {
     /// Bonuses that can be spent now, in kopecks.
     pub available: Money,
     /// Bonuses accrued and not yet usable, in kopecks.
     pub pending: Money,
     /// Always `RUB`: bonuses are counted in kopecks.
-    #[schema(example = "RUB")]
-    pub currency: &'static str,
+    pub currency: Currency,
     /// What burns, one entry per day, soonest first.
     pub expiring: Vec<Expiry>,
     /// The first of `expiring`.
     pub next_expiry: Option<Expiry>,
 }
 
+/// What sums are counted in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum Currency {
+    /// Russian roubles, in kopecks.
+    #[default]
+    #[serde(rename = "RUB")]
+    Rub,
+}
+
 /// Bonuses that burn on one day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Expiry {
     /// How much, in kopecks.
     pub amount: Money,
@@ -106,7 +114,7 @@ pub struct Expiry {
 }
 
 /// A coupon of the guest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Coupon {
     /// Its id in ProBonus.
     pub id: Option<String>,
@@ -126,15 +134,8 @@ pub struct Coupon {
     pub used: bool,
 }
 
-/// The guest's coupons.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Coupons {
-    /// In ProBonus' order.
-    pub items: Vec<Coupon>,
-}
-
 /// What `find_by_phone` tells about an account, translated once. Not a view: views are made of it.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// The account's id.
     pub id: AccountId,

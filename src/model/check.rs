@@ -1,13 +1,13 @@
 //! Checks down to the dishes.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{AccountId, CheckId, Money};
 
 /// A restaurant named in a movement or check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RestaurantRef {
     /// Its code in ProBonus.
     #[schema(example = "1")]
@@ -18,7 +18,7 @@ pub struct RestaurantRef {
 }
 
 /// One check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// Its id in ProBonus.
     pub id: CheckId,
@@ -53,7 +53,7 @@ pub struct Check {
 }
 
 /// One dish.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckItem {
     /// What it is.
     #[schema(example = "Борщ")]

@@ -3,6 +3,7 @@
 //! Knows no room. Values are parsed at the edge and are right from then on; `Debug` of personal data is masked.
 
 mod account;
+mod channel;
 mod check;
 mod guest;
 mod ids;
@@ -12,8 +13,9 @@ mod phone;
 mod transaction;
 
 pub use account::{
-    Account, Balance, Coupon, Coupons, Expiry, Gender, Level, NewAccount, NextLevel, Profile, ProfileEdit,
+    Account, Balance, Coupon, Currency, Expiry, Gender, Level, NewAccount, NextLevel, Profile, ProfileEdit,
 };
+pub use channel::{Channel, Platform};
 pub use check::{Check, CheckItem, RestaurantRef};
 pub use guest::{Guest, GuestKey, SessionId};
 pub use ids::{AccountId, CheckId, GroupId, InvalidId, TransactionId};

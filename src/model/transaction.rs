@@ -25,7 +25,7 @@ pub enum TransactionKind {
 }
 
 /// One movement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Transaction {
     /// Its id in ProBonus.
     pub id: TransactionId,

@@ -11,8 +11,8 @@ use jiff::civil::Date;
 use super::json::{Json, NONSENSE, Object, Read};
 use super::values::{Values, gender};
 use crate::model::{
-    Account, AccountGroup, AccountId, Balance, Check, CheckId, CheckItem, Coupon, Expiry, GroupId, Level, Money,
-    RestaurantRef, Transaction, TransactionId, TransactionKind,
+    Account, AccountGroup, AccountId, Balance, Check, CheckId, CheckItem, Coupon, Currency, Expiry, GroupId, Level,
+    Money, RestaurantRef, Transaction, TransactionId, TransactionKind,
 };
 
 /// Longest text of a questionnaire or a comment that is taken, in characters.
@@ -120,7 +120,7 @@ impl Values {
         Ok(Balance {
             available,
             pending,
-            currency: "RUB",
+            currency: Currency::Rub,
             next_expiry: expiring.first().copied(),
             expiring,
         })

@@ -1,4 +1,147 @@
-//! Signing in: challenges, codes, limits, sessions, tokens. Knows no HTTP.
+//! Signing in: challenges and their codes, limits, sessions and tokens. Knows nothing of HTTP.
+//!
+//! Whatever counts, consumes or rotates is one atomic step of the store, and when the store cannot be asked the answer is no.
+//! Security events (`target: "security"`), none with a phone, code or token:
+//! `challenge_created`, `code_resent`, `code_wrong`, `signed_in`, `limit_exhausted`, `test_phone_used`, `token_reused`, `session_ended`,
+//! `sessions_ended`.
+
+mod cache;
+mod challenges;
+mod codes;
+mod housekeeping;
+mod limits;
+mod sessions;
+mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use challenges::{Ask, Asked, Verified, Verify};
+pub use codes::ChallengeId;
+pub use limits::Exhausted;
+pub use sessions::{Device, Grant, SessionKind, SignedIn};
+
+use crate::clock::{Clock, Deadline};
+use crate::config::AuthConfig;
+use crate::delivery::Delivery;
+use crate::entropy::Entropy;
+use crate::keys::Keys;
+use crate::model::Guest;
+use crate::store::{SharedStore, StoreError};
+
+/// Wrong codes that a challenge takes.
+pub const ATTEMPTS: u32 = 5;
+
+/// Digits of a code.
+pub const CODE_LENGTH: u32 = 6;
+
+/// How long `verify` waits to hear whether the guest has an account.
+pub const PROBE_TIME: Duration = Duration::from_millis(700);
+
+/// Whether a guest has an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountState {
+    /// There is one.
+    Active,
+    /// There is none: sign up.
+    Absent,
+    /// ProBonus did not say in time; the first view asks again.
+    Unresolved,
+}
+
+/// Who knows whether a guest has an account. This room does not.
+#[async_trait]
+pub trait AccountProbe: Send + Sync {
+    /// Says it within the deadline.
+    async fn account_state(&self, guest: &Guest, deadline: Deadline) -> AccountState;
+}
+
+/// Why signing in went no further.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// Expired, used, exhausted or never there: all alike.
+    #[error("the challenge is not alive")]
+    ChallengeInvalid,
+    /// The code is wrong.
+    #[error("the code is wrong")]
+    CodeIncorrect {
+        /// Tries left.
+        attempts_left: u32,
+    },
+    /// A limit is exhausted.
+    #[error("a limit is exhausted")]
+    TooMany(Exhausted),
+    /// The channel is not offered here.
+    #[error("the channel is not offered")]
+    ChannelNotOffered,
+    /// No credential, or one we did not make.
+    #[error("not signed in")]
+    Unauthenticated,
+    /// A credential of ours that is over.
+    #[error("the session is over")]
+    SessionExpired,
+    /// A refresh token that was used before.
+    #[error("the refresh token was used before")]
+    TokenReused,
+    /// Another refresh of the same session is under way.
+    #[error("another refresh is under way")]
+    InProgress,
+    /// The store cannot be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// The room.
-pub struct SignIn;
+pub struct SignIn {
+    config: AuthConfig,
+    store: SharedStore,
+    delivery: Arc<Delivery>,
+    keys: Arc<Keys>,
+    clock: Clock,
+    entropy: Entropy,
+    probe: Arc<dyn AccountProbe>,
+    tokens: token::AccessTokens,
+    known: cache::Known,
+    stop: tokio_util::sync::CancellationToken,
+}
+
+impl SignIn {
+    /// Opens the room and starts its housekeeping and its listening to other replicas.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "this is the wiring: each argument is another room or tool"
+    )]
+    pub fn start(
+        config: AuthConfig,
+        issuer: String,
+        store: SharedStore,
+        delivery: Arc<Delivery>,
+        keys: Arc<Keys>,
+        clock: Clock,
+        entropy: Entropy,
+        probe: Arc<dyn AccountProbe>,
+    ) -> Arc<Self> {
+        let room = Arc::new(Self {
+            tokens: token::AccessTokens::new(&keys, issuer, config.access_ttl),
+            known: cache::Known::new(),
+            config,
+            store,
+            delivery,
+            keys,
+            clock,
+            entropy,
+            probe,
+            stop: tokio_util::sync::CancellationToken::new(),
+        });
+        tokio::spawn(housekeeping::listen(room.clone()));
+        tokio::spawn(housekeeping::tidy(room.clone()));
+        room
+    }
+
+    /// Ends the background work.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}

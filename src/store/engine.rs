@@ -100,10 +100,9 @@ async fn sqlite(url: &str) -> Result<SqlitePool, StoreError> {
         .busy_timeout(ACQUIRE)
         .foreign_keys(true)
         .disable_statement_logging();
-    // An in-memory database lives in its one connection.
-    let connections = if url.contains(":memory:") { 1 } else { 8 };
+    // SQLite writes one at a time anyway: one connection queues fairly where several would race for the lock and time out.
     Ok(SqlitePoolOptions::new()
-        .max_connections(connections)
+        .max_connections(1)
         .min_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -124,7 +123,11 @@ async fn postgres(url: &str) -> Result<PgPool, StoreError> {
 }
 
 /// Each room's tables in a file of their own, in the order they came.
-const MIGRATIONS: &[(i64, &str, &str)] = &[];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "sign in", include_str!("../../migrations/0001_sign_in.sql")),
+    (2, "delivery", include_str!("../../migrations/0002_delivery.sql")),
+    (3, "views", include_str!("../../migrations/0003_views.sql")),
+];
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     let migrations = MIGRATIONS

@@ -4,13 +4,23 @@
 //! moments, `BYTEA` for sealed values and fingerprints, one statement per step that must be atomic. What is sealed is sealed before it
 //! gets here; this room sees no phone, code or token.
 
+mod challenges;
 mod engine;
+mod limits;
+mod outbox;
+mod sessions;
 mod signals;
+mod views;
 
 use std::sync::Arc;
 
+pub use challenges::{ChallengeRow, Try};
 pub use engine::{Store, StoreError};
+pub use limits::{Count, Limit};
+pub use outbox::OutboxRow;
+pub use sessions::SessionRow;
 pub use signals::{Signal, Signals};
+pub use views::ViewRow;
 
 /// The shared handle.
 pub type SharedStore = Arc<Store>;

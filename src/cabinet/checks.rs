@@ -1,0 +1,124 @@
+//! Checks down to the dishes, shown only to whom they are proven to belong.
+//!
+//! `get_by_id` knows no owner. A check is the guest's when their own history names it, or when ProBonus says that it is of their account;
+//! everything else does not exist for them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::guests::View;
+use super::views::micros;
+use super::{Cabinet, Ready, Shown, ViewError, Wish};
+use crate::clock::Deadline;
+use crate::keys::{Purpose, hex};
+use crate::model::{Check, CheckId, Guest};
+
+/// Checks that the history does not name are asked for so often in a minute: nobody tries ids out on ProBonus.
+const LOOKUPS: u32 = 10;
+const MINUTE_US: i64 = 60_000_000;
+
+/// How long it is remembered that there is no such check for this guest is the slot's own pause for absence.
+pub(super) struct CheckSeen {
+    check: Check,
+    ready: Ready,
+}
+
+/// A guest's lookups of checks that their history does not name.
+#[derive(Default)]
+pub(super) struct Lookups(Mutex<(i64, u32)>);
+
+impl Lookups {
+    fn allows(&self, now_us: i64) -> bool {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if now_us - window.0 >= MINUTE_US {
+            *window = (now_us, 0);
+        }
+        window.1 += 1;
+        window.1 <= LOOKUPS
+    }
+}
+
+#[async_trait]
+impl View for CheckSeen {
+    type Kept = KeptCheck;
+    type Key = CheckId;
+
+    const NAME: &'static str = "check";
+
+    fn kept_name(cabinet: &Cabinet, id: &CheckId) -> String {
+        let tag = cabinet.keys.mac(Purpose::View, &[b"check", id.as_str().as_bytes()]);
+        format!("check {}", hex(&tag[..12]))
+    }
+
+    fn fresh_us(cabinet: &Cabinet) -> i64 {
+        micros(cabinet.config.cache.check_fresh)
+    }
+
+    async fn ask(
+        cabinet: &Arc<Cabinet>,
+        guest: &Guest,
+        id: &CheckId,
+        deadline: Deadline,
+    ) -> Result<KeptCheck, ViewError> {
+        let account = cabinet.account_id(guest, deadline).await?;
+        let listed = cabinet.history_names(guest, id, deadline).await?;
+        let slots = cabinet.guests.slots(guest.key);
+        if !listed && !slots.lookups.allows(cabinet.clock.now_us()) {
+            return Err(ViewError::NotFound);
+        }
+        let check = cabinet.probonus.check(id, deadline).await?.ok_or(ViewError::NotFound)?;
+        let proven = match &check.account_id {
+            Some(owner) => *owner == account,
+            None => listed,
+        };
+        if !proven {
+            return Err(ViewError::NotFound);
+        }
+        Ok(KeptCheck(check))
+    }
+
+    fn make(cabinet: &Cabinet, _: &Guest, KeptCheck(check): &KeptCheck, as_of_us: i64) -> Self {
+        let check = Check {
+            restaurant: cabinet.restaurant(check.restaurant.as_ref()),
+            ..check.clone()
+        };
+        Self {
+            ready: Ready::new(&check, as_of_us),
+            check,
+        }
+    }
+}
+
+/// A check as it is kept: only proven ones are.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct KeptCheck(Check);
+
+impl Cabinet {
+    /// `GET /me/checks/{id}`.
+    ///
+    /// # Errors
+    /// See [`ViewError`]; whatever is not proven to be this guest's is [`ViewError::NotFound`].
+    pub async fn check(self: &Arc<Self>, guest: &Guest, id: &CheckId, wish: Wish) -> Result<Shown, ViewError> {
+        // Without an account there is no history to look into, and the guest should hear that.
+        let account = self.account_seen(guest, Wish { renew: false, ..wish }).await;
+        if let Err(error @ ViewError::AccountAbsent) = account.map(drop) {
+            return Err(error);
+        }
+        let slots = self.guests.slots(guest.key);
+        let found = self.find(guest, &slots.check(id), id, wish).await?;
+        debug_assert_eq!(found.filled.value.check.id, *id);
+        Ok(found.filled.value.ready.shown(found.source))
+    }
+
+    async fn history_names(
+        self: &Arc<Self>,
+        guest: &Guest,
+        id: &CheckId,
+        deadline: Deadline,
+    ) -> Result<bool, ViewError> {
+        let wish = Wish { renew: false, deadline };
+        let (entries, _, _) = self.recent(guest, usize::MAX, wish).await?;
+        Ok(entries.iter().any(|entry| entry.check_id.as_ref() == Some(id)))
+    }
+}

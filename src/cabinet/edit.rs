@@ -1,0 +1,104 @@
+//! Editing the questionnaire: an allow-list, checked against the version the guest saw, shown by the next read anywhere.
+
+use std::sync::Arc;
+
+use super::{Cabinet, Ready, ViewError, Wish};
+use crate::clock::Deadline;
+use crate::model::{Account, Guest, ProfileEdit};
+use crate::probonus::{Effect, UpstreamError};
+
+/// `If-Match`: which version of the profile the edit is meant for.
+#[derive(Clone, Debug)]
+pub enum Precondition {
+    /// Any.
+    Any,
+    /// One of these tags.
+    Tags(Vec<String>),
+}
+
+impl Cabinet {
+    /// `PATCH /me/profile`. Goes on when the guest's connection breaks.
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    pub async fn edit(
+        self: &Arc<Self>,
+        guest: &Guest,
+        edit: ProfileEdit,
+        precondition: Option<Precondition>,
+        deadline: Deadline,
+    ) -> Result<Ready, ViewError> {
+        let (cabinet, guest) = (self.clone(), guest.clone());
+        let work = async move { cabinet.edit_now(&guest, &edit, precondition, deadline).await };
+        let span = tracing::Span::current();
+        let task = self.tasks.spawn(tracing::Instrument::instrument(work, span));
+        task.await.unwrap_or(Err(ViewError::Internal))
+    }
+
+    async fn edit_now(
+        self: &Arc<Self>,
+        guest: &Guest,
+        edit: &ProfileEdit,
+        precondition: Option<Precondition>,
+        deadline: Deadline,
+    ) -> Result<Ready, ViewError> {
+        // A version is compared with what ProBonus has now; without one, any account that is known will do.
+        let renew = precondition.is_some();
+        let found = self.account_seen(guest, Wish { renew, deadline }).await?;
+        let seen = &found.filled.value;
+        if seen.account.blocked {
+            return Err(ViewError::AccountBlocked);
+        }
+        if let Some(Precondition::Tags(tags)) = precondition {
+            let current = seen.profile_ready.etag.to_str().unwrap_or_default();
+            if !tags.iter().any(|tag| tag == current) {
+                return Err(ViewError::VersionMismatch);
+            }
+        }
+        if *edit == ProfileEdit::default() {
+            return Ok(seen.profile_ready.clone());
+        }
+        let account = seen.account.clone();
+        let written = self.probonus.update(&account.id, edit, deadline).await;
+        let unsure = match written {
+            Ok(()) => None,
+            Err(UpstreamError::Refused { .. }) => return Err(ViewError::Refused),
+            Err(error) if error.effect() == Effect::None => return Err(error.into()),
+            Err(error) => Some(error),
+        };
+        self.changed(guest).await;
+        let read = self.account_seen(guest, Wish { renew: false, deadline }).await;
+        match (read, unsure) {
+            (Ok(found), None) => Ok(found.filled.value.profile_ready.clone()),
+            (Ok(found), Some(error)) => {
+                // Whether it was done is seen by its effect.
+                let now = &found.filled.value.account;
+                if *now == edited(now, edit) {
+                    Ok(found.filled.value.profile_ready.clone())
+                } else {
+                    Err(error.into())
+                }
+            }
+            // ProBonus took the edit and then fell silent: what it has now is known all the same.
+            (Err(_), None) => {
+                let profile = self.profile_of(guest, &edited(&account, edit));
+                Ok(Ready::new(&profile, self.clock.now_us()))
+            }
+            (Err(error), Some(_)) => Err(error),
+        }
+    }
+}
+
+/// The account with the edit applied.
+fn edited(account: &Account, edit: &ProfileEdit) -> Account {
+    let text = |new: &Option<Option<String>>, old: &Option<String>| new.clone().unwrap_or_else(|| old.clone());
+    Account {
+        first_name: text(&edit.first_name, &account.first_name),
+        last_name: text(&edit.last_name, &account.last_name),
+        middle_name: text(&edit.middle_name, &account.middle_name),
+        birthday: edit.birthday.unwrap_or(account.birthday),
+        gender: edit.gender.unwrap_or(account.gender),
+        email: text(&edit.email, &account.email),
+        ..account.clone()
+    }
+}

@@ -1,0 +1,147 @@
+//! Views kept sealed in the store: behind everybody's back, bounded, never waited for.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use super::Cabinet;
+use crate::keys::{Keys, Purpose};
+use crate::model::{Guest, GuestKey};
+use crate::store::{SharedStore, ViewRow};
+
+/// Views waiting to be kept; more are dropped and counted.
+const QUEUE: usize = 2048;
+
+/// A longer view is not kept, in bytes: a very long history is asked for again.
+const MAX_VIEW: usize = 512 * 1024;
+
+/// How often old views are looked for, and how many go at once.
+const BEAT: Duration = Duration::from_secs(300);
+const BATCH: i64 = 1000;
+
+/// A view to be kept.
+struct Save {
+    guest: GuestKey,
+    account: Vec<u8>,
+    view: String,
+    plain: Vec<u8>,
+    as_of_us: i64,
+    asked_at_us: i64,
+}
+
+/// The end of the queue.
+pub(super) struct Saver {
+    queue: Mutex<Option<mpsc::Sender<Save>>>,
+    task: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl Saver {
+    pub fn start(store: SharedStore, keys: Arc<Keys>) -> Self {
+        let (sender, mut receiver) = mpsc::channel::<Save>(QUEUE);
+        let task = tokio::spawn(async move {
+            while let Some(save) = receiver.recv().await {
+                let row = ViewRow {
+                    sealed: keys.seal(Purpose::View, &bound_to(save.guest, &save.view), &save.plain),
+                    as_of_us: save.as_of_us,
+                };
+                let kept = store
+                    .keep_view(save.guest, &save.view, &save.account, &row, save.asked_at_us)
+                    .await;
+                if kept.is_err() {
+                    metrics::counter!("cabinet_views_not_kept_total", "why" => "store").increment(1);
+                }
+            }
+        });
+        Self {
+            queue: Mutex::new(Some(sender)),
+            task: Mutex::new(Some(task)),
+        }
+    }
+
+    fn save(&self, save: Save) {
+        let queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if queue.as_ref().is_none_or(|queue| queue.try_send(save).is_err()) {
+            metrics::counter!("cabinet_views_not_kept_total", "why" => "queue").increment(1);
+        }
+    }
+
+    /// Keeps what waits and ends.
+    pub async fn finish(&self) {
+        drop(
+            self.queue
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .take(),
+        );
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
+        if let Some(task) = task {
+            let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
+        }
+    }
+}
+
+/// A sealed view opens for its guest and name only.
+fn bound_to(guest: GuestKey, view: &str) -> Vec<u8> {
+    let mut bound = guest.0.to_vec();
+    bound.extend_from_slice(view.as_bytes());
+    bound
+}
+
+impl Cabinet {
+    /// The keyed hash of an account's id.
+    pub(super) fn account_tag(&self, account: &str) -> [u8; 32] {
+        self.keys.mac(Purpose::View, &[b"account", account.as_bytes()])
+    }
+
+    /// What the store keeps of a view, with the moment ProBonus said it.
+    pub(super) async fn kept<K: DeserializeOwned>(&self, guest: &Guest, view: &str) -> Option<(K, i64)> {
+        let row = self.store.view(guest.key, view).await.ok()??;
+        let plain = self.keys.open(Purpose::View, &bound_to(guest.key, view), &row.sealed)?;
+        Some((serde_json::from_slice(&plain).ok()?, row.as_of_us))
+    }
+
+    /// Leaves a view to be kept.
+    pub(super) fn keep(&self, guest: &Guest, view: &str, kept: &impl Serialize, asked_at_us: i64, as_of_us: i64) {
+        let Ok(plain) = serde_json::to_vec(kept) else { return };
+        if plain.len() > MAX_VIEW {
+            metrics::counter!("cabinet_views_not_kept_total", "why" => "size").increment(1);
+            return;
+        }
+        let account = self.known_account(guest);
+        self.saver.save(Save {
+            guest: guest.key,
+            account: account.map_or_else(Vec::new, |account| self.account_tag(account.as_str()).to_vec()),
+            view: view.to_owned(),
+            plain,
+            as_of_us,
+            asked_at_us,
+        });
+    }
+}
+
+/// Removes views too old to be shown.
+pub(super) async fn tidy(room: Arc<Cabinet>) {
+    let mut beat = tokio::time::interval(BEAT);
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {}
+            () = room.stop.cancelled() => return,
+        }
+        let stale_for = i64::try_from(room.config.cache.stale_for.as_micros()).unwrap_or(i64::MAX);
+        let before_us = room.clock.now_us().saturating_sub(stale_for);
+        while room
+            .store
+            .prune_views(before_us, BATCH)
+            .await
+            .is_ok_and(|removed| removed >= BATCH.unsigned_abs())
+        {}
+    }
+}

@@ -1,0 +1,104 @@
+//! A guest view as an HTTP answer: bytes made beforehand, tag, 304, where it came from.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::{ErrorCode, Problem, RequestFacts};
+use crate::cabinet::{Ready, Shown, Source, ViewError, Wish};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// What the request wants of freshness.
+pub(super) fn wish(facts: &RequestFacts, headers: &HeaderMap) -> Wish {
+    let renew = headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
+        let text = value.to_str().unwrap_or_default();
+        text.split(',').any(|word| word.trim().eq_ignore_ascii_case("no-cache"))
+    });
+    Wish {
+        renew,
+        deadline: facts.deadline,
+    }
+}
+
+/// The answer: 304 when the caller has the content already, but never for a stale one.
+pub(super) fn view(shown: Shown, headers: &HeaderMap) -> Response {
+    let Shown { ready, source } = shown;
+    let stale = source == Source::Stale;
+    let unchanged = !stale && none_match(headers, &ready.etag);
+    let body = match (unchanged, stale) {
+        (true, _) => Body::empty(),
+        (false, true) => Body::from(ready.stale_body()),
+        (false, false) => Body::from(ready.body),
+    };
+    let mut response = Response::new(body);
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let head = response.headers_mut();
+    if !unchanged {
+        head.insert(header::CONTENT_TYPE, JSON);
+    }
+    head.insert(header::ETAG, ready.etag);
+    head.insert(header::CACHE_CONTROL, NO_STORE);
+    head.insert("cache-status", HeaderValue::from_static(cache_status(source)));
+    response
+}
+
+/// A view that was just made by a write.
+pub(super) fn written(status: StatusCode, ready: Ready) -> Response {
+    let mut response = Response::new(Body::from(ready.body));
+    *response.status_mut() = status;
+    let head = response.headers_mut();
+    head.insert(header::CONTENT_TYPE, JSON);
+    head.insert(header::ETAG, ready.etag);
+    head.insert(header::CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// RFC 9211.
+fn cache_status(source: Source) -> &'static str {
+    match source {
+        Source::Hit => "guest-cabinet; hit",
+        Source::Miss => "guest-cabinet; fwd=miss; stored",
+        Source::Coalesced => "guest-cabinet; fwd=miss; collapsed",
+        Source::Stale => "guest-cabinet; hit; detail=stale",
+    }
+}
+
+/// Whether `If-None-Match` names the tag (weakly compared, as that header is).
+pub(super) fn none_match(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    let etag = etag.as_bytes();
+    headers.get_all(header::IF_NONE_MATCH).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
+    })
+}
+
+impl From<ViewError> for Problem {
+    fn from(error: ViewError) -> Self {
+        let wait = |seconds: u32| std::time::Duration::from_secs(seconds.max(1).into());
+        match error {
+            ViewError::AccountAbsent => Self::new(ErrorCode::AccountAbsent),
+            ViewError::AccountExists => Self::new(ErrorCode::AccountExists),
+            ViewError::AccountBlocked => Self::new(ErrorCode::AccountBlocked),
+            ViewError::NotFound => Self::new(ErrorCode::NotFound),
+            ViewError::InvalidCursor => Self::field("cursor", super::FieldCode::InvalidFormat),
+            ViewError::VersionMismatch => Self::new(ErrorCode::VersionMismatch),
+            ViewError::InProgress => Self::new(ErrorCode::OperationInProgress).retry_after(wait(1)),
+            ViewError::Refused => Self::new(ErrorCode::ValidationFailed),
+            ViewError::Unavailable { retry_after_s } => {
+                Self::new(ErrorCode::UpstreamUnavailable).retry_after(wait(retry_after_s))
+            }
+            ViewError::CredentialRefused => Self::new(ErrorCode::UpstreamUnavailable).retry_after(wait(5)),
+            ViewError::Overloaded => Self::new(ErrorCode::Overloaded).retry_after(wait(1)),
+            ViewError::Nonsense => Self::new(ErrorCode::UpstreamInvalid),
+            ViewError::StoreDown => Self::new(ErrorCode::Overloaded).retry_after(wait(2)),
+            ViewError::Internal => Self::new(ErrorCode::Internal),
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Sessions: opened by a proven phone, carried by tokens or a cookie, renewed, listed and ended.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::cache::{KnownToken, LiveSession};
+use super::limits::micros;
+use super::token;
+use super::{SignIn, SignInError};
+use crate::config::Lifetime;
+use crate::keys::Purpose;
+use crate::model::{Guest, GuestKey, SessionId};
+use crate::store::{SessionRow, Signal};
+
+/// How a session is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionKind {
+    /// By tokens: apps.
+    Bearer,
+    /// By a cookie: browsers.
+    Cookie,
+}
+
+/// What is known of the device.
+pub struct Device {
+    /// What the guest calls it.
+    pub name: Option<String>,
+}
+
+/// A session's credentials, handed out once.
+pub struct Grant {
+    /// The session.
+    pub session: SessionId,
+    /// How it is carried.
+    pub kind: SessionKind,
+    /// The access token, or the cookie's value.
+    pub access: String,
+    /// How long that is good.
+    pub expires_in: Duration,
+    /// The refresh token of a bearer session.
+    pub refresh: Option<String>,
+    /// How long that is good.
+    pub refresh_expires_in: Duration,
+}
+
+/// A session in the guest's list.
+pub struct SignedIn {
+    /// Its id.
+    pub id: SessionId,
+    /// What the guest calls the device.
+    pub device_name: Option<String>,
+    /// When the guest signed in.
+    pub created_at: Timestamp,
+    /// When it was last used, to within a minute.
+    pub last_seen_at: Timestamp,
+}
+
+/// A session that this replica remembers is asked for again after this long, when signals of other replicas may be missing.
+const RECHECK_US: i64 = 10_000_000;
+
+/// A cookie session's last use is noted this often.
+const TOUCH_US: i64 = 60_000_000;
+
+impl SignIn {
+    pub(super) async fn open_session(
+        &self,
+        guest: &Guest,
+        kind: SessionKind,
+        device: &Device,
+    ) -> Result<Grant, SignInError> {
+        let life = self.life(kind);
+        let now_us = self.clock.now_us();
+        let id = SessionId(self.entropy.uuid());
+        let sealed = |name: &String| self.keys.seal(Purpose::Session, id.0.as_bytes(), name.as_bytes());
+        let row = SessionRow {
+            id,
+            guest: guest.key,
+            phone_sealed: self.seal_phone(&guest.phone),
+            kind: kind_name(kind).into(),
+            device_sealed: device.name.as_ref().map(sealed),
+            counter: 0,
+            used: -1,
+            used_at_us: now_us,
+            created_at_us: now_us,
+            last_seen_at_us: now_us,
+            idle_until_us: now_us.saturating_add(micros(life.idle)),
+            expires_at_us: now_us.saturating_add(micros(life.absolute)),
+        };
+        let ended = self
+            .store
+            .add_session(&row, self.config.sessions_per_guest.into())
+            .await?;
+        for id in ended {
+            self.forget_everywhere(id).await;
+        }
+        Ok(self.grant(&row, kind))
+    }
+
+    /// A new pair for a refresh token.
+    ///
+    /// The token of the newest pair moves the counter on. The one before it gives the newest pair once more, as long as nobody used that:
+    /// the answer was lost. Any older one is reuse and ends the session; who merely raced is told to come again.
+    ///
+    /// # Errors
+    /// A token that is none, is over, or was used before; a race; the store.
+    pub async fn refresh(&self, token: &str) -> Result<Grant, SignInError> {
+        let (id, number) = token::read_refresh_token(&self.keys, token).ok_or(SignInError::Unauthenticated)?;
+        let now_us = self.clock.now_us();
+        let idle_until_us = now_us.saturating_add(micros(self.config.app.idle));
+        if let Some(row) = self.store.rotate_session(id, number, idle_until_us, now_us).await? {
+            return Ok(self.grant(&row, SessionKind::Bearer));
+        }
+        let row = self
+            .store
+            .session(id, now_us)
+            .await?
+            .ok_or(SignInError::SessionExpired)?;
+        if number + 1 == row.counter && row.used < row.counter {
+            return Ok(self.grant(&row, SessionKind::Bearer));
+        }
+        if number >= row.counter {
+            return Err(SignInError::SessionExpired);
+        }
+        // Asked for before the newer pair was first used: this is a racer, not a thief.
+        if number + 1 == row.counter && now_us <= row.used_at_us {
+            return Err(SignInError::InProgress);
+        }
+        self.end(id, row.guest, row.guest).await?;
+        tracing::warn!(target: "security", event = "token_reused", guest = ?row.guest, session = %id.0);
+        metrics::counter!("cabinet_sign_in_total", "event" => "token_reused").increment(1);
+        Err(SignInError::TokenReused)
+    }
+
+    /// The guest and session of an access token. What was seen good before asks nobody.
+    ///
+    /// # Errors
+    /// A token that is none or over, or the store.
+    pub async fn by_access_token(&self, token: &str) -> Result<(Guest, SessionId), SignInError> {
+        let now_us = self.clock.now_us();
+        if let Some(known) = self.known.token(token, now_us) {
+            return self.go_on(&known, SessionKind::Bearer, now_us).await;
+        }
+        let claims = self.tokens.verify(token, self.clock.now().as_second())?;
+        let known = self
+            .look_up(claims.session, claims.number, SessionKind::Bearer, now_us)
+            .await?;
+        let known = KnownToken {
+            expires_at_us: claims.expires_at_s.saturating_mul(1_000_000),
+            ..known
+        };
+        let found = (known.session.guest.clone(), known.session.id);
+        self.known.remember(token, known);
+        Ok(found)
+    }
+
+    /// The guest and session of a cookie.
+    ///
+    /// # Errors
+    /// A cookie that is none or over, or the store.
+    pub async fn by_cookie(&self, value: &str) -> Result<(Guest, SessionId), SignInError> {
+        let now_us = self.clock.now_us();
+        if let Some(known) = self.known.token(value, now_us) {
+            return self.go_on(&known, SessionKind::Cookie, now_us).await;
+        }
+        let id = token::read_cookie(&self.keys, value).ok_or(SignInError::Unauthenticated)?;
+        let known = self.look_up(id, 0, SessionKind::Cookie, now_us).await?;
+        let found = (known.session.guest.clone(), known.session.id);
+        self.known.remember(value, known);
+        Ok(found)
+    }
+
+    /// Goes on with a remembered session, noting its use now and then, and asking whether it lives when signals may be missing.
+    async fn go_on(
+        &self,
+        known: &KnownToken,
+        kind: SessionKind,
+        now_us: i64,
+    ) -> Result<(Guest, SessionId), SignInError> {
+        let session = &known.session;
+        let checked = session.checked_at_us.load(Ordering::Relaxed);
+        let due = now_us.saturating_sub(checked)
+            > if self.store.hears_others() {
+                TOUCH_US
+            } else {
+                RECHECK_US
+            };
+        // Of many requests at once one asks.
+        if due
+            && session
+                .checked_at_us
+                .compare_exchange(checked, now_us, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
+            match self.look_up(session.id, known.number, kind, now_us).await {
+                Ok(_) => {}
+                // A store that is down takes nobody's session away: what was good a moment ago is good until the token ends.
+                Err(SignInError::Store(_)) => {}
+                Err(error) => {
+                    self.known.forget(session.id);
+                    return Err(error);
+                }
+            }
+        }
+        Ok((session.guest.clone(), session.id))
+    }
+
+    async fn look_up(
+        &self,
+        id: SessionId,
+        number: i64,
+        kind: SessionKind,
+        now_us: i64,
+    ) -> Result<KnownToken, SignInError> {
+        let idle_until_us = now_us.saturating_add(micros(self.life(kind).idle));
+        let row = self.store.use_session(id, number, idle_until_us, now_us).await?;
+        let row = row.ok_or(SignInError::SessionExpired)?;
+        if row.kind != kind_name(kind) {
+            return Err(SignInError::Unauthenticated);
+        }
+        let phone = self.open_phone(&row.phone_sealed).ok_or(SignInError::SessionExpired)?;
+        Ok(KnownToken {
+            session: LiveSession::new(id, self.guest(phone), row.expires_at_us, now_us),
+            expires_at_us: i64::MAX,
+            number,
+        })
+    }
+
+    /// The guest's sessions, last used first.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn sessions(&self, guest: &Guest) -> Result<Vec<SignedIn>, SignInError> {
+        let now_us = self.clock.now_us();
+        let rows = self.store.sessions_of(self.keys_of(guest), now_us).await?;
+        let opened = |row: &SessionRow| {
+            let sealed = row.device_sealed.as_ref()?;
+            let plain = self.keys.open(Purpose::Session, row.id.0.as_bytes(), sealed)?;
+            String::from_utf8(plain).ok()
+        };
+        let moment = |us: i64| Timestamp::from_microsecond(us).unwrap_or(Timestamp::MIN);
+        let signed_in = |row: SessionRow| SignedIn {
+            device_name: opened(&row),
+            id: row.id,
+            created_at: moment(row.created_at_us),
+            last_seen_at: moment(row.last_seen_at_us),
+        };
+        Ok(rows.into_iter().map(signed_in).collect())
+    }
+
+    /// Ends one session of the guest, on every replica; whether there was one.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn end_session(&self, guest: &Guest, id: SessionId) -> Result<bool, SignInError> {
+        let [current, previous] = self.keys_of(guest);
+        let ended = self.end(id, current, previous).await?;
+        if ended {
+            tracing::info!(target: "security", event = "session_ended", guest = ?guest.key, session = %id.0);
+        }
+        Ok(ended)
+    }
+
+    /// Ends all sessions of the guest but `kept`; says how many.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn end_other_sessions(&self, guest: &Guest, kept: SessionId) -> Result<usize, SignInError> {
+        let ended = self.store.end_other_sessions(kept, self.keys_of(guest)).await?;
+        for id in &ended {
+            self.forget_everywhere(*id).await;
+        }
+        tracing::info!(target: "security", event = "sessions_ended", guest = ?guest.key, ended = ended.len());
+        Ok(ended.len())
+    }
+
+    async fn end(&self, id: SessionId, current: GuestKey, previous: GuestKey) -> Result<bool, SignInError> {
+        let ended = self.store.end_session(id, [current, previous]).await?;
+        self.forget_everywhere(id).await;
+        Ok(ended)
+    }
+
+    async fn forget_everywhere(&self, id: SessionId) {
+        self.known.forget(id);
+        if self.store.tell(Signal::SessionChanged(id)).await.is_err() {
+            tracing::warn!(
+                "the other replicas could not be told that a session ended; they find out within ten seconds"
+            );
+        }
+    }
+
+    /// Access token and refresh token of the row's newest pair, or its cookie.
+    fn grant(&self, row: &SessionRow, kind: SessionKind) -> Grant {
+        let now_us = self.clock.now_us();
+        let until = row.idle_until_us.min(row.expires_at_us) - now_us;
+        let left = Duration::from_micros(u64::try_from(until).unwrap_or(0));
+        match kind {
+            SessionKind::Bearer => Grant {
+                session: row.id,
+                kind,
+                access: self.tokens.sign(row.id, row.counter, self.clock.now().as_second()),
+                expires_in: self.tokens.life(),
+                refresh: Some(token::refresh_token(&self.keys, row.id, row.counter)),
+                refresh_expires_in: left,
+            },
+            SessionKind::Cookie => Grant {
+                session: row.id,
+                kind,
+                access: token::cookie_value(&self.keys, row.id),
+                expires_in: left,
+                refresh: None,
+                refresh_expires_in: left,
+            },
+        }
+    }
+
+    fn life(&self, kind: SessionKind) -> Lifetime {
+        match kind {
+            SessionKind::Bearer => self.config.app,
+            SessionKind::Cookie => self.config.web,
+        }
+    }
+
+    /// The fingerprints that the guest's rows may carry: the current one, and the one of before a rotation.
+    fn keys_of(&self, guest: &Guest) -> [GuestKey; 2] {
+        let previous = self
+            .keys
+            .previous_mac(Purpose::PhoneFingerprint, &[guest.phone.e164().as_bytes()]);
+        [guest.key, previous.map_or(guest.key, GuestKey)]
+    }
+
+    /// What other replicas did to a session.
+    pub(super) fn heard(&self, signal: Signal) {
+        match signal {
+            Signal::SessionChanged(id) => self.known.forget(id),
+            Signal::Lost => self.known.forget_all(),
+            _ => {}
+        }
+    }
+}
+
+fn kind_name(kind: SessionKind) -> &'static str {
+    match kind {
+        SessionKind::Bearer => "bearer",
+        SessionKind::Cookie => "cookie",
+    }
+}

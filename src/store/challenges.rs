@@ -1,0 +1,235 @@
+//! Challenges: codes under way. Counting an attempt and consuming a code are one statement each, whoever races.
+
+use super::engine::{Store, StoreError, on_pool};
+use super::limits::{Limit, TAKE};
+use crate::model::GuestKey;
+
+/// A challenge as it is kept.
+#[derive(Clone, Debug)]
+pub struct ChallengeRow {
+    /// The keyed hash of its id.
+    pub id_tag: Vec<u8>,
+    /// Whose phone.
+    pub guest: GuestKey,
+    /// The phone, sealed.
+    pub phone_sealed: Vec<u8>,
+    /// The keyed hash of its code.
+    pub code_tag: Vec<u8>,
+    /// By which channel the code goes.
+    pub channel: String,
+    /// For which platform its text is made.
+    pub platform: String,
+    /// In which language.
+    pub language: String,
+    /// Wrong codes so far.
+    pub attempts: i64,
+    /// When it ends.
+    pub expires_at_us: i64,
+    /// When the next message may go.
+    pub resend_at_us: i64,
+}
+
+/// What a try did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Try {
+    /// The right code: the challenge is consumed.
+    Consumed,
+    /// A wrong one was counted; so many there are now.
+    Counted {
+        /// Wrong codes so far.
+        attempts: i64,
+    },
+    /// Expired, consumed, exhausted, or never there.
+    Dead,
+    /// Too many wrong codes elsewhere; nothing was counted here.
+    Limited {
+        /// Until when.
+        ends_at_us: i64,
+    },
+}
+
+const COLUMNS: &str =
+    "id_tag, guest, phone_sealed, code_tag, channel, platform, language, attempts, expires_at_us, resend_at_us";
+
+type Columns = (
+    Vec<u8>,
+    Vec<u8>,
+    Vec<u8>,
+    Vec<u8>,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    i64,
+);
+
+impl TryFrom<Columns> for ChallengeRow {
+    type Error = StoreError;
+
+    fn try_from(row: Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            id_tag: row.0,
+            guest: GuestKey(row.1.try_into().map_err(|_| StoreError::Corrupt)?),
+            phone_sealed: row.2,
+            code_tag: row.3,
+            channel: row.4,
+            platform: row.5,
+            language: row.6,
+            attempts: row.7,
+            expires_at_us: row.8,
+            resend_at_us: row.9,
+        })
+    }
+}
+
+impl Store {
+    /// Keeps a new challenge.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn add_challenge(&self, row: &ChallengeRow, now_us: i64) -> Result<(), StoreError> {
+        on_pool!(self, |pool| {
+            sqlx::query(
+                "INSERT INTO challenges (id_tag, guest, phone_sealed, code_tag, channel, platform, language, attempts, \
+                 created_at_us, expires_at_us, resend_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10)",
+            )
+            .bind(&row.id_tag)
+            .bind(&row.guest.0[..])
+            .bind(&row.phone_sealed)
+            .bind(&row.code_tag)
+            .bind(&row.channel)
+            .bind(&row.platform)
+            .bind(&row.language)
+            .bind(now_us)
+            .bind(row.expires_at_us)
+            .bind(row.resend_at_us)
+            .execute(pool)
+            .await?;
+        });
+        Ok(())
+    }
+
+    /// A challenge that still lives: not expired, not consumed, with attempts left.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn challenge(&self, id_tag: &[u8], most: i64, now_us: i64) -> Result<Option<ChallengeRow>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM challenges \
+             WHERE id_tag = $1 AND consumed_at_us IS NULL AND attempts < $2 AND expires_at_us > $3"
+        ));
+        let row: Option<Columns> = on_pool!(self, |pool| {
+            sqlx::query_as(sql)
+                .bind(id_tag)
+                .bind(most)
+                .bind(now_us)
+                .fetch_optional(pool)
+                .await?
+        });
+        row.map(ChallengeRow::try_from).transpose()
+    }
+
+    /// Says when the next message may go, and by which channel the last one went.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn challenge_sent(&self, id_tag: &[u8], channel: &str, resend_at_us: i64) -> Result<(), StoreError> {
+        on_pool!(self, |pool| {
+            sqlx::query("UPDATE challenges SET channel = $2, resend_at_us = $3 WHERE id_tag = $1")
+                .bind(id_tag)
+                .bind(channel)
+                .bind(resend_at_us)
+                .execute(pool)
+                .await?;
+        });
+        Ok(())
+    }
+
+    /// Consumes the challenge when `right`, else counts a wrong code here and against `limits`, all or nothing.
+    ///
+    /// A right code is refused, too, while one of the limits is exhausted: else guessing could go on.
+    ///
+    /// # Errors
+    /// When the store cannot be asked: then nothing was counted and nothing consumed.
+    pub async fn try_code(
+        &self,
+        id_tag: &[u8],
+        right: bool,
+        most: i64,
+        limits: &[Limit<'_>],
+        now_us: i64,
+    ) -> Result<Try, StoreError> {
+        let step = if right {
+            "UPDATE challenges SET consumed_at_us = $3 \
+             WHERE id_tag = $1 AND consumed_at_us IS NULL AND attempts < $2 AND expires_at_us > $3 RETURNING attempts"
+        } else {
+            "UPDATE challenges SET attempts = attempts + 1 \
+             WHERE id_tag = $1 AND consumed_at_us IS NULL AND attempts < $2 AND expires_at_us > $3 RETURNING attempts"
+        };
+        on_pool!(self, |pool| {
+            let mut transaction = pool.begin().await?;
+            let row: Option<(i64,)> = sqlx::query_as(step)
+                .bind(id_tag)
+                .bind(most)
+                .bind(now_us)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let Some((attempts,)) = row else {
+                return Ok(Try::Dead);
+            };
+            for limit in limits {
+                let exhausted: Option<(i64,)> =
+                    sqlx::query_as("SELECT ends_at_us FROM limits WHERE key = $1 AND ends_at_us > $2 AND count >= $3")
+                        .bind(limit.key)
+                        .bind(now_us)
+                        .bind(limit.most)
+                        .fetch_optional(&mut *transaction)
+                        .await?;
+                if let Some((ends_at_us,)) = exhausted {
+                    return Ok(Try::Limited { ends_at_us });
+                }
+                if right {
+                    continue;
+                }
+                let taken: Option<(i64, i64)> = sqlx::query_as(TAKE)
+                    .bind(limit.key)
+                    .bind(now_us)
+                    .bind(now_us.saturating_add(limit.window_us))
+                    .bind(limit.most)
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+                if taken.is_none() {
+                    // Another replica took the last one meanwhile.
+                    return Ok(Try::Limited {
+                        ends_at_us: now_us.saturating_add(limit.window_us),
+                    });
+                }
+            }
+            transaction.commit().await?;
+            Ok(if right {
+                Try::Consumed
+            } else {
+                Try::Counted { attempts }
+            })
+        })
+    }
+
+    /// Removes at most `most` challenges that ended before `before_us`; says how many.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn prune_challenges(&self, before_us: i64, most: i64) -> Result<u64, StoreError> {
+        Ok(on_pool!(self, |pool| {
+            sqlx::query(
+                "DELETE FROM challenges WHERE id_tag IN \
+                 (SELECT id_tag FROM challenges WHERE expires_at_us <= $1 LIMIT $2)",
+            )
+            .bind(before_us)
+            .bind(most)
+            .execute(pool)
+            .await?
+            .rows_affected()
+        }))
+    }
+}
