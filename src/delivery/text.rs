@@ -86,7 +86,7 @@ mod tests {
         let texts = Texts::new(Some("Трапеза"), "lk.example.ru", None);
         assert_eq!(
             texts.text("123456", Platform::Web, "ru"),
-            "Трапеза: код 123456\n@lk.example.ru #123456"
+            "Трапеза: код 123456. Никому его не говорите.\n@lk.example.ru #123456"
         );
     }
 }

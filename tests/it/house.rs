@@ -31,7 +31,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("moka", &["cabinet", "sign_in"]),
     ("jsonwebtoken", &["sign_in/token.rs"]),
-    ("utoipa", &["http", "model", "config", "sandbox"]),
+    ("utoipa", &["http", "cabinet", "partner", "model", "config", "sandbox"]),
     ("clap", &["cli"]),
 ];
 
