@@ -20,6 +20,7 @@ mod questionnaire;
 mod routes;
 mod sessions;
 mod signed_in;
+mod site;
 
 use std::ops::Deref;
 use std::sync::Arc;

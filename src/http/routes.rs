@@ -9,7 +9,7 @@ use http::header;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{App, ErrorCode, Problem, auth, events, guest, openapi, program, questionnaire, sessions};
+use super::{App, ErrorCode, Problem, auth, events, guest, openapi, program, questionnaire, sessions, site};
 
 /// The documented part of the table.
 fn table() -> OpenApiRouter<App> {
@@ -47,8 +47,9 @@ pub(super) fn router(app: &App) -> Router {
     if app.config.web.docs {
         router = router.merge(docs());
     }
+    let files = site::Site::of(&app.config);
     router
-        .fallback(not_found)
+        .fallback(move |app, method, uri, headers| site::fallback(files.clone(), app, method, uri, headers))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app.clone())
 }
@@ -68,10 +69,6 @@ fn docs() -> Router<App> {
     Router::new()
         .route("/openapi.json", document)
         .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").config(config))
-}
-
-async fn not_found() -> Response {
-    Problem::new(ErrorCode::NotFound).into_response()
 }
 
 async fn method_not_allowed() -> Response {

@@ -1,0 +1,1 @@
+// The developer's drawer: demo only.

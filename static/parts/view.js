@@ -1,0 +1,104 @@
+// A view of the guest's: shows what is known at once, asks for what is true now, and says when it is from.
+
+import { Problem } from '../api.js';
+import { fill, h, icon } from '../dom.js';
+import { moment } from '../format.js';
+import { t } from '../language.js';
+import { go } from '../router.js';
+import { setSignedIn } from '../session.js';
+import { clearNotice, notice, toast } from '../shell.js';
+import { skeleton, trouble } from './trouble.js';
+
+/** What was last shown, for this page only: it is gone with the tab and when the guest leaves. @type {Map<string, any>} */
+const known = new Map();
+
+export function forgetViews() {
+  known.clear();
+}
+
+/** @param {string} key */
+export function forgetView(key) {
+  known.delete(key);
+}
+
+/** @typedef {{ as_of?: string, stale?: boolean }} Dated the card is made by us and has no date */
+
+/**
+ * @template {Dated} View
+ * @param {import('../router.js').Screen} screen
+ * @param {object} options
+ * @param {string} options.key what it is remembered by
+ * @param {(reading: import('../api.js').Reading) => Promise<View>} options.load
+ * @param {(view: View, body: HTMLElement) => void} options.draw
+ * @param {number[]} options.bones heights of the shapes shown while it loads, in rem
+ * @param {(problem: unknown) => HTMLElement | null} [options.refused] what a problem is shown as, when it is a special one
+ * @returns {Promise<{ set: (view: View) => void, reload: () => Promise<void> }>}
+ */
+export async function showView(screen, { key, load, draw, bones, refused }) {
+  const { signal } = screen;
+  const since = h('span', null);
+  const button = h('button', { type: 'button', class: 'quiet refresh', onclick: () => void ask(true) }, icon('refresh'), h('span', null, t('fresh.refresh')));
+  const bar = h('div', { class: 'freshness', hidden: true }, since, button);
+  const body = h('div', { class: 'view' }, skeleton(...bones));
+  screen.root.append(bar, body);
+  let running = false;
+
+  /** @param {View} view */
+  function set(view) {
+    known.set(key, view);
+    body.replaceChildren();
+    draw(view, body);
+    dated(view);
+  }
+
+  /** @param {View} view */
+  function dated(view) {
+    bar.hidden = !view.as_of;
+    if (!view.as_of) return;
+    since.textContent = t('fresh.at', { moment: moment(view.as_of) });
+    if (view.stale) notice('stale', t('stale', { moment: moment(view.as_of) }));
+    else clearNotice();
+  }
+
+  /** @param {boolean} fresh whether the guest asked for it */
+  async function ask(fresh) {
+    if (running) return;
+    running = true;
+    button.setAttribute('aria-busy', 'true');
+    try {
+      const view = await load({ fresh, signal });
+      if (signal.aborted) return;
+      set(view);
+      if (fresh && !view.stale) toast(t('fresh.done'));
+    } catch (problem) {
+      if (!signal.aborted) failed(problem);
+    } finally {
+      running = false;
+      button.removeAttribute('aria-busy');
+    }
+  }
+
+  /** @param {unknown} problem */
+  function failed(problem) {
+    const code = problem instanceof Problem ? problem.code : '';
+    if (code === 'account_absent') {
+      setSignedIn('new');
+      go('/sign-up', { replace: true });
+    } else if (known.has(key)) {
+      const since = known.get(key).as_of;
+      const words = code === 'offline' ? 'offline.shown' : 'stale';
+      notice(code === 'offline' ? 'offline' : 'stale', since ? t(words, { moment: moment(since) }) : t(code === 'offline' ? 'offline' : 'down'));
+    } else {
+      fill(body, refused?.(problem) ?? trouble(problem, () => void ask(false)));
+    }
+  }
+
+  addEventListener('online', () => void ask(false), { signal });
+  addEventListener('offline', () => failed(new Problem('offline', '')), { signal });
+  document.addEventListener('visibilitychange', () => void (document.hidden || ask(false)), { signal });
+  if (known.has(key)) set(known.get(key));
+  // The screen stands; what it waits for comes when it comes.
+  const first = ask(false);
+  void first;
+  return { set, reload: () => ask(false) };
+}

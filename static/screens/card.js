@@ -1,0 +1,47 @@
+// The card: what the till reads, as large as the screen allows.
+
+import * as api from '../api.js';
+import { h } from '../dom.js';
+import { countdown } from '../format.js';
+import { t } from '../language.js';
+import { cardPicture } from '../parts/qr.js';
+import { showView } from '../parts/view.js';
+
+/** @type {import('../router.js').Show} */
+export default async function card(screen) {
+  screen.root.append(h('h1', null, t('card.title')));
+  const { reload } = await showView(screen, {
+    key: 'card',
+    load: api.card,
+    bones: [28],
+    draw(view, body) {
+      const lives = h('p', { class: 'small muted center' });
+      body.append(
+        h(
+          'div',
+          { class: 'card pass' },
+          h('p', { class: 'center' }, t('card.lead')),
+          cardPicture(screen.signal),
+          h('p', { class: 'pass-label' }, t('card.identifier')),
+          h('p', { class: 'pass-number' }, view.identifier),
+          lives,
+          h('p', { class: 'small muted center' }, t('card.bright')),
+        ),
+      );
+      if (view.refresh_in !== null) renew(view.refresh_in, lives);
+    },
+  });
+
+  /** A temporary code is asked for anew before it ends. @param {number} seconds @param {HTMLElement} lives */
+  function renew(seconds, lives) {
+    const until = Date.now() + seconds * 1000;
+    const clock = setInterval(() => {
+      const left = Math.max(Math.ceil((until - Date.now()) / 1000), 0);
+      lives.textContent = t('card.lives', { time: countdown(left) });
+      if (left > 0 && lives.isConnected) return;
+      clearInterval(clock);
+      if (lives.isConnected) void reload();
+    }, 1000);
+    screen.signal.addEventListener('abort', () => clearInterval(clock));
+  }
+}
