@@ -137,7 +137,6 @@ struct VerifyRequest {
     #[schema(pattern = r"^[0-9]{6}$", example = "123456")]
     code: String,
     /// `bearer` for apps, `cookie` for browsers.
-    #[schema(inline)]
     session: SessionWish,
     /// What the guest calls this device.
     #[schema(nullable, max_length = 64, example = "iPhone Анны")]
@@ -232,7 +231,6 @@ struct ChallengeState {
     #[serde(flatten)]
     challenge: Challenge,
     /// `queued`: not sent yet; `sent`: a gateway took it; `delivered`; `failed`: ask for another at once; `confirmed`: the guest's call was seen.
-    #[schema(inline)]
     delivery: DeliveryWord,
 }
 
@@ -327,6 +325,7 @@ struct CookieSession {
 /// What `verify` gives, by the kind of session.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = SignedIn)]
 enum Session {
     Bearer(Tokens),
     Cookie(CookieSession),

@@ -3,7 +3,7 @@
 //! A handler names the error codes that are particular to it in the extension `x-problems`; here each becomes a documented problem
 //! response, together with those that follow from the operation's shape: a body, a query, credentials.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use utoipa::openapi::example::ExampleBuilder;
@@ -11,7 +11,7 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Type};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Schema, Type};
 use utoipa::{Modify, OpenApi as _};
 
 use super::{ErrorCode, FieldCode, Language, Problem, ProblemDocument};
@@ -71,6 +71,7 @@ pub(super) fn skeleton() -> OpenApi {
 
 /// Adds the problem responses to every operation.
 pub(super) fn complete(api: &mut OpenApi) {
+    require_nulls(api);
     for (path, item) in &mut api.paths.paths {
         let operations = [
             (HttpMethod::Get, &mut item.get),
@@ -85,6 +86,64 @@ pub(super) fn complete(api: &mut OpenApi) {
             }
         }
     }
+}
+
+/// In answers an unknown value is `null` and never left out, so every nullable member is a required one. What is sent to us may leave out.
+fn require_nulls(api: &mut OpenApi) {
+    let mut sent = BTreeSet::new();
+    for item in api.paths.paths.values() {
+        for operation in [&item.get, &item.post, &item.put, &item.patch, &item.delete]
+            .into_iter()
+            .flatten()
+        {
+            sent.append(&mut named_in(&operation.request_body));
+        }
+    }
+    let Some(components) = &mut api.components else { return };
+    let mut fresh: Vec<String> = sent.iter().cloned().collect();
+    while let Some(name) = fresh.pop() {
+        let inner = named_in(&components.schemas.get(&name));
+        fresh.extend(inner.into_iter().filter(|inner| sent.insert(inner.clone())));
+    }
+    for (name, schema) in &mut components.schemas {
+        if let (false, RefOr::T(schema)) = (sent.contains(name), schema) {
+            require_nullable_members(schema);
+        }
+    }
+}
+
+fn require_nullable_members(schema: &mut Schema) {
+    match schema {
+        Schema::AllOf(parts) => {
+            for part in &mut parts.items {
+                if let RefOr::T(part) = part {
+                    require_nullable_members(part);
+                }
+            }
+        }
+        Schema::Object(object) => {
+            for (name, member) in &object.properties {
+                let member = serde_json::to_value(member).unwrap_or_default();
+                let null = |kind: &Value| kind == "null";
+                let kinds = member["type"].as_array().is_some_and(|kinds| kinds.iter().any(null));
+                let one_of = member["oneOf"].as_array();
+                let nullable = kinds || one_of.is_some_and(|kinds| kinds.iter().any(|kind| null(&kind["type"])));
+                if nullable && !object.required.contains(name) {
+                    object.required.push(name.clone());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The names of the schemas that part of a document refers to.
+fn named_in(part: &impl serde::Serialize) -> BTreeSet<String> {
+    let text = serde_json::to_string(part).unwrap_or_default();
+    let pieces = text.split("\"#/components/schemas/").skip(1);
+    pieces
+        .filter_map(|piece| Some(piece.split_once('"')?.0.to_owned()))
+        .collect()
 }
 
 fn add_problems(path: &str, method: &HttpMethod, operation: &mut Operation) {
