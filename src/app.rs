@@ -13,7 +13,7 @@ use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::entropy::Entropy;
-use crate::http::{App, Edge, Listener, Rooms, serve_admin};
+use crate::http::{App, Demo, Edge, Listener, Rooms, serve_admin};
 use crate::keys::Keys;
 use crate::model::Guest;
 use crate::partner::Partner;
@@ -61,7 +61,12 @@ pub struct Running {
 ///
 /// # Errors
 /// One plain line for the operator.
-pub async fn start(mut config: Config, clock: Clock, entropy: Entropy) -> Result<Running, StartError> {
+pub async fn start(
+    mut config: Config,
+    demo: Option<Demo>,
+    clock: Clock,
+    entropy: Entropy,
+) -> Result<Running, StartError> {
     let metrics = telemetry::metrics();
     let guests = listen("listen", config.listen).await?;
     let admin = listen("admin_listen", config.admin_listen).await?;
@@ -75,7 +80,7 @@ pub async fn start(mut config: Config, clock: Clock, entropy: Entropy) -> Result
         // The port was left to the system: on this machine guests use the one it chose.
         let _ = config.public_url.set_port(Some(address.port()));
     }
-    let app = rooms(config, clock, entropy).await?;
+    let app = rooms(config, demo, clock, entropy).await?;
     let edge = Edge::new(app.clone());
     let listener = Listener::start(
         guests,
@@ -110,7 +115,7 @@ async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, S
 }
 
 /// The rooms, each given what it needs and nothing else.
-async fn rooms(config: Config, clock: Clock, entropy: Entropy) -> Result<App, StartError> {
+async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entropy) -> Result<App, StartError> {
     let keys = Arc::new(Keys::derive(
         &config.secret,
         config.secret_previous.as_ref(),
@@ -165,6 +170,7 @@ async fn rooms(config: Config, clock: Clock, entropy: Entropy) -> Result<App, St
         delivery,
         cabinet,
         config,
+        demo,
         clock,
         entropy,
         store,

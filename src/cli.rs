@@ -10,9 +10,11 @@ use clap::{Parser, Subcommand};
 use crate::app::{self, Running};
 use crate::clock::Clock;
 use crate::config::{Config, Sources, read_sources};
+use crate::demo;
 use crate::entropy::Entropy;
 use crate::http;
 use crate::keys::hex;
+use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::telemetry;
 
 /// A restaurant guest's personal cabinet over ProBonus.
@@ -28,7 +30,13 @@ enum Command {
     /// Serve guests: the configuration file, overridden by environment variables CABINET_<SECTION>__<KEY>
     Serve(ConfigFile),
     /// Try everything on this machine: sandbox and cabinet together, nothing to set up
-    Demo(ConfigFile),
+    Demo {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Where the sandbox listens
+        #[arg(long, default_value = "127.0.0.1:8090")]
+        sandbox_listen: SocketAddr,
+    },
     /// The ProBonus stand-in alone
     Sandbox {
         /// Where it listens
@@ -85,7 +93,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             let _telemetry = telemetry::start(&config.telemetry)?;
             block_on(serve(config))
         }
-        Command::Demo(file) => block_on(run_demo(file.sources())),
+        Command::Demo { file, sandbox_listen } => block_on(run_demo(file.sources(), sandbox_listen)),
         Command::Sandbox { listen } => block_on(run_sandbox(listen)),
         Command::Openapi => {
             print!("{}", http::document_text());
@@ -104,7 +112,7 @@ fn block_on(work: impl Future<Output = Result<ExitCode, String>>) -> Result<Exit
 }
 
 async fn serve(config: Config) -> Result<ExitCode, String> {
-    let running = app::start(config, Clock::system(), Entropy::system())
+    let running = app::start(config, None, Clock::system(), Entropy::system())
         .await
         .map_err(|error| error.to_string())?;
     tracing::info!(guests = running.url(), admin = running.admin_url(), "serving");
@@ -131,12 +139,44 @@ async fn told_to_stop() {
     }
 }
 
-async fn run_demo(_sources: Sources) -> Result<ExitCode, String> {
-    Err("not yet".into())
+async fn run_demo(sources: Sources, listen: SocketAddr) -> Result<ExitCode, String> {
+    let entropy = Entropy::system();
+    let folder = demo::Folder::new(&entropy).map_err(|error| format!("the folder for the demo's state: {error}"))?;
+    let sandbox = start_sandbox(listen).await?;
+    let config = demo::config(sources, &folder, &sandbox.url(), sandbox.token(), &entropy);
+    let config = config.map_err(|error| error.to_string())?;
+    // The exporter of traces brings a runtime of its own, which must not start inside this one.
+    let _telemetry = tokio::task::block_in_place(|| telemetry::start(&config.telemetry))?;
+    let running = app::start(config, Some(demo::described(&sandbox)), Clock::system(), entropy)
+        .await
+        .map_err(|error| error.to_string())?;
+    println!("{}", demo::greeting(&running.url(), &sandbox));
+    let ended = until_told_to_stop(running).await;
+    drop(folder);
+    ended
 }
 
-async fn run_sandbox(_listen: SocketAddr) -> Result<ExitCode, String> {
-    Err("not yet".into())
+async fn run_sandbox(listen: SocketAddr) -> Result<ExitCode, String> {
+    let sandbox = start_sandbox(listen).await?;
+    println!("{}", demo::sandbox_greeting(&sandbox));
+    told_to_stop().await;
+    sandbox.stop();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A sandbox on `listen`; when that is taken, on a free port.
+async fn start_sandbox(listen: SocketAddr) -> Result<Sandbox, String> {
+    let at = |listen| SandboxConfig {
+        listen,
+        ..SandboxConfig::default()
+    };
+    let started = match Sandbox::start(at(listen)).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Sandbox::start(at(SocketAddr::new(listen.ip(), 0))).await
+        }
+        started => started,
+    };
+    started.map_err(|error| format!("--sandbox-listen: cannot listen on {listen}: {error}"))
 }
 
 fn hash_key(key: Option<String>, generate: bool) -> Result<ExitCode, String> {

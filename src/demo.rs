@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use crate::config::{Config, ConfigError, Sources};
 use crate::entropy::Entropy;
+use crate::http::{Demo, DemoGuest};
 use crate::keys::hex;
+use crate::sandbox::Sandbox;
 
 /// What the demo is configured with; the environment may override any of it.
 const SETTINGS: &str = include_str!("demo.toml");
@@ -77,4 +79,51 @@ fn merge(under: &mut toml::Table, over: toml::Table) {
             (_, value) => drop(under.insert(key, value)),
         }
     }
+}
+
+/// What the demo's pages are told.
+#[must_use]
+pub fn described(sandbox: &Sandbox) -> Demo {
+    let guest = |guest: crate::sandbox::Guest| DemoGuest {
+        name: guest.name.to_owned(),
+        phone: guest.phone,
+        note: guest.note.to_owned(),
+        note_en: guest.note_en.to_owned(),
+    };
+    Demo {
+        sandbox_url: sandbox.url(),
+        guests: sandbox.guests().into_iter().map(guest).collect(),
+        last_codes_url: "/demo/codes",
+    }
+}
+
+/// What the demo prints when it is ready.
+#[must_use]
+pub fn greeting(url: &str, sandbox: &Sandbox) -> String {
+    format!(
+        "\n  guest-cabinet demo · демо\n\n  \
+         cabinet · кабинет      {url}/\n  \
+         Swagger UI             {url}/docs\n  \
+         sandbox · песочница    {}/\n\n  \
+         guests to try · гости\n{}\n  \
+         Codes appear here · коды появятся здесь. Ctrl+C ends the demo.\n",
+        sandbox.url(),
+        guest_lines(sandbox)
+    )
+}
+
+/// What the sandbox alone prints.
+#[must_use]
+pub fn sandbox_greeting(sandbox: &Sandbox) -> String {
+    format!(
+        "\n  ProBonus sandbox · песочница   {}/\n  token · ключ                  {}\n\n  guests · гости\n{}",
+        sandbox.url(),
+        sandbox.token(),
+        guest_lines(sandbox)
+    )
+}
+
+fn guest_lines(sandbox: &Sandbox) -> String {
+    let line = |guest: crate::sandbox::Guest| format!("    {}  {} · {}\n", guest.phone, guest.note, guest.note_en);
+    sandbox.guests().into_iter().map(line).collect()
 }

@@ -21,6 +21,8 @@ pub mod store;
 
 pub mod model;
 
+pub mod sandbox;
+
 pub mod clock;
 pub mod config;
 pub mod entropy;

@@ -5,6 +5,7 @@ mod auth;
 pub mod body;
 mod cookies;
 mod cors;
+mod demo;
 mod events;
 pub mod facts;
 mod fields;
@@ -25,6 +26,7 @@ mod site;
 use std::ops::Deref;
 use std::sync::Arc;
 
+pub use demo::{Demo, DemoGuest};
 pub use facts::RequestFacts;
 pub use fields::{Fields, FromFields};
 pub use language::Language;
@@ -58,6 +60,8 @@ pub struct Rooms {
     pub config: Config,
     /// The origin of `public_url`, as browsers send it.
     pub own_origin: String,
+    /// What the demo tells its pages; `None` outside the demo.
+    pub demo: Option<Demo>,
     /// Time.
     pub clock: Clock,
     /// Randomness.

@@ -9,7 +9,7 @@ use http::header;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{App, ErrorCode, Problem, auth, events, guest, openapi, program, questionnaire, sessions, site};
+use super::{App, ErrorCode, Problem, auth, demo, events, guest, openapi, program, questionnaire, sessions, site};
 
 /// The documented part of the table.
 fn table() -> OpenApiRouter<App> {
@@ -46,6 +46,9 @@ pub(super) fn router(app: &App) -> Router {
     let (mut router, _) = table().split_for_parts();
     if app.config.web.docs {
         router = router.merge(docs());
+    }
+    if app.demo.is_some() {
+        router = router.merge(demo::routes());
     }
     let files = site::Site::of(&app.config);
     router

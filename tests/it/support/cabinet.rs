@@ -79,7 +79,7 @@ impl TestCabinet {
         let mut sources = read_sources(None, std::iter::empty());
         sources.tree = tree;
         let config = Config::read(sources, false).expect("the settings are right");
-        let running = app::start(config, clock.clone(), Entropy::system())
+        let running = app::start(config, None, clock.clone(), Entropy::system())
             .await
             .expect("the cabinet starts");
         let http = reqwest::Client::builder()
