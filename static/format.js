@@ -30,7 +30,7 @@ export function bonusWord(amount) {
  * @param {number} amount kopecks
  */
 export function bonuses(amount) {
-  return `${bonusNumber(amount)} ${bonusWord(amount)}`.trim();
+  return `${bonusNumber(amount)}\u00a0${bonusWord(amount)}`.trim();
 }
 
 /**
@@ -75,7 +75,19 @@ export function quantity(text) {
 export function day(day) {
   const date = new Date(`${day}T00:00:00Z`);
   const year = date.getUTCFullYear() === new Date().getFullYear() ? undefined : 'numeric';
-  return new Intl.DateTimeFormat(locale(), { day: 'numeric', month: 'long', year, timeZone: 'UTC' }).format(date);
+  const text = new Intl.DateTimeFormat(locale(), { day: 'numeric', month: 'long', year, timeZone: 'UTC' }).format(date);
+  // A number never stands at the end of a line without its month.
+  return text.replace(' ', '\u00a0');
+}
+
+/**
+ * A day as people say it: today, yesterday, else `1 декабря`.
+ * @param {string} date `YYYY-MM-DD`
+ */
+export function dayNamed(date) {
+  const passed = -daysUntil(date);
+  if (passed === 0) return t('today');
+  return passed === 1 ? t('yesterday') : day(date);
 }
 
 /**

@@ -44,7 +44,8 @@ export async function setLanguage(wanted) {
 export function t(name, values = {}) {
   const text = texts[name];
   const form = typeof text === 'string' ? text : pick(text, Number(values.n));
-  return form.replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ''));
+  // A dash never begins a line.
+  return form.replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? '')).replaceAll(' — ', '\u00a0— ');
 }
 
 /**

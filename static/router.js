@@ -83,7 +83,7 @@ async function route(focus = true) {
   const root = h('div', { class: `screen ${screen ? `screen-${nameOf(screen.path)}` : ''}` });
   clearNotice();
   markTab(path, isSignedIn() && !isNew());
-  document.title = t('title', { screen: t(screen?.title ?? 'absent'), name: program?.name ?? '' }).replace(/ — $/, '');
+  document.title = program ? t('title', { screen: t(screen?.title ?? 'absent'), name: program.name }) : t(screen?.title ?? 'absent');
   if (screen) {
     const shown = await screen.load().catch(() => null);
     if (signal.aborted) return;

@@ -38,12 +38,8 @@ export function drawShell() {
 }
 
 function drawLogo() {
-  const mark = document.querySelector('.brand-mark');
   const address = document.querySelector('meta[name=logo]')?.getAttribute('content');
-  if (address && mark && !mark.firstChild) {
-    mark.classList.add('has-logo');
-    mark.append(h('img', { src: address, alt: '' }));
-  }
+  if (address) document.getElementById('brand-mark')?.replaceWith(h('img', { class: 'brand-logo', src: address, alt: '' }));
 }
 
 /** Changes the language of everything, the programme's words among it. @param {import('./language.js').Language} wanted */

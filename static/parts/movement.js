@@ -1,7 +1,7 @@
 // One movement on the account, as a row.
 
 import { h, icon } from '../dom.js';
-import { bonuses, dayOf, hour, moment, signed, zoneOf } from '../format.js';
+import { bonusNumber, dayNamed, dayOf, hour, signed, zoneOf } from '../format.js';
 import { t } from '../language.js';
 
 /** @typedef {import('../api.js').Movement} Movement */
@@ -16,10 +16,10 @@ const ICONS = { accrual: 'plus', spend: 'minus', burn: 'fire', refill: 'gift', r
  */
 export function row(movement, { dated = false, balance = false } = {}) {
   const zone = zoneOf(movement.restaurant?.code);
-  const when = dated ? moment(movement.occurred_at, zone) : hour(movement.occurred_at, zone);
+  const when = dated ? dayNamed(dayOf(movement.occurred_at, zone)) : hour(movement.occurred_at, zone);
   const where = movement.restaurant?.name ?? movement.comment;
   const amount = h('span', { class: `amount ${movement.amount > 0 ? 'plus' : ''}` }, signed(movement.amount));
-  const after = balance && movement.balance_after !== null && h('span', { class: 'small muted' }, t('history.after', { amount: bonuses(movement.balance_after) }));
+  const after = balance && movement.balance_after !== null && h('span', { class: 'small muted' }, h('span', { class: 'hidden' }, t('history.after')), bonusNumber(movement.balance_after));
   const inside = [
     h('span', { class: `dot dot-${movement.kind}` }, icon(ICONS[movement.kind])),
     h('span', { class: 'row-text' }, h('span', { class: 'row-title' }, where ?? t(`kind.${movement.kind}`)), h('span', { class: 'small muted' }, [where && t(`kind.${movement.kind}`), when].filter(Boolean).join(' · '))),

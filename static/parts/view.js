@@ -65,17 +65,16 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
     if (running) return;
     running = true;
     button.setAttribute('aria-busy', 'true');
-    try {
-      const view = await load({ fresh, signal });
-      if (signal.aborted) return;
-      set(view);
-      if (fresh && !view.stale) toast(t('fresh.done'));
-    } catch (problem) {
-      if (!signal.aborted) failed(problem);
-    } finally {
-      running = false;
-      button.removeAttribute('aria-busy');
-    }
+    const answer = await load({ fresh, signal }).then(
+      (view) => ({ view }),
+      (/** @type {unknown} */ problem) => ({ problem }),
+    );
+    running = false;
+    button.removeAttribute('aria-busy');
+    if (signal.aborted) return;
+    if ('problem' in answer) return failed(answer.problem);
+    set(answer.view);
+    if (fresh && !answer.view.stale) toast(t('fresh.done'));
   }
 
   /** @param {unknown} problem */

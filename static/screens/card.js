@@ -12,7 +12,7 @@ export default async function card(screen) {
   screen.root.append(h('h1', null, t('card.title')));
   const { reload } = await showView(screen, {
     key: 'card',
-    load: api.card,
+    load: /** @returns {Promise<api.Card & import('../parts/view.js').Dated>} */ (reading) => api.card(reading),
     bones: [28],
     draw(view, body) {
       const lives = h('p', { class: 'small muted center' });

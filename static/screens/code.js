@@ -44,7 +44,7 @@ export default function code({ root, signal }) {
 
   function draw() {
     const call = challenge.channel === 'guest_call';
-    sent.textContent = t(`code.${challenge.channel}`, { phone: challenge.masked_phone });
+    sent.textContent = t(`code.${challenge.channel}`, { phone: challenge.masked_phone.replaceAll(' ', '\u00a0').replaceAll('-', '\u2011') });
     fill(entry, call ? calling() : digits.element);
     fill(others, elsewhere());
     if (!call) input.focus({ preventScroll: true });

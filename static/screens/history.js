@@ -2,7 +2,7 @@
 
 import * as api from '../api.js';
 import { h } from '../dom.js';
-import { day, dayOf } from '../format.js';
+import { dayNamed, dayOf } from '../format.js';
 import { t } from '../language.js';
 import { row } from '../parts/movement.js';
 import { line, message } from '../parts/trouble.js';
@@ -133,14 +133,6 @@ function listOf(days, date) {
   const kept = last instanceof HTMLElement && last.dataset.day === date && last.querySelector('ul');
   if (kept) return kept;
   const list = h('ul', { class: 'rows card' });
-  days.append(h('section', { 'data-day': date }, h('h2', { class: 'day' }, named(date)), list));
+  days.append(h('section', { 'data-day': date }, h('h2', { class: 'day' }, dayNamed(date)), list));
   return list;
-}
-
-/** @param {string} date */
-function named(date) {
-  const now = Date.now();
-  if (date === dayOf(new Date(now).toISOString())) return t('history.today');
-  if (date === dayOf(new Date(now - 86_400_000).toISOString())) return t('history.yesterday');
-  return day(date);
 }

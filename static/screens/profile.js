@@ -2,6 +2,7 @@
 
 import * as api from '../api.js';
 import { h, icon } from '../dom.js';
+import { day } from '../format.js';
 import { keep, language, read, t } from '../language.js';
 import { busy, checked, field, point, questionnaire } from '../parts/field.js';
 import { pretty } from '../parts/phone-input.js';
@@ -44,7 +45,7 @@ export default async function profile(screen) {
   function edit(view) {
     const asked = program?.form ?? [];
     const fields = questionnaire(asked.filter((one) => one.editable), view);
-    const fixed = asked.filter((one) => !one.editable).map((one) => constant(one.label, String(view[one.name] ?? '—'), t('profile.fixed')));
+    const fixed = asked.filter((one) => !one.editable).map((one) => constant(one.label, written(one, view[one.name]), t('profile.fixed')));
     const wrong = h('p', { class: 'form-error', role: 'alert' });
     const submit = h('button', { class: 'button wide' }, t('profile.save'));
     const send = (/** @type {Event} */ event) => {
@@ -89,6 +90,13 @@ export default async function profile(screen) {
 /** @param {string} label @param {string} value @param {string} hint */
 function constant(label, value, hint) {
   return h('div', { class: 'field' }, h('span', { class: 'field-label' }, label), h('span', { class: 'field-value' }, value), h('p', { class: 'field-hint' }, hint));
+}
+
+/** A value of the questionnaire in words. @param {import('../parts/field.js').Asked} asked @param {string | null} value */
+function written(asked, value) {
+  if (value === null) return '—';
+  if (asked.type === 'choice') return t(value === 'male' ? 'gender.male' : 'gender.female');
+  return asked.type === 'date' ? day(value) : value;
 }
 
 /** How the page looks and speaks; kept in this browser. */

@@ -158,9 +158,9 @@ const texts = {
   'history.end': 'That is all for this period',
   'history.none': 'Nothing found',
   'history.none.hint': 'Try another period or another kind of activity.',
-  'history.today': 'Today',
-  'history.yesterday': 'Yesterday',
-  'history.after': 'Balance {amount}',
+  'today': 'Today',
+  'yesterday': 'Yesterday',
+  'history.after': 'Balance ',
 
   'kind.accrual': 'Earned',
   'kind.spend': 'Spent',
