@@ -76,6 +76,7 @@ fn sources(file: Option<&Path>) -> Sources {
 }
 
 /// Runs the command; what went wrong is told on standard error, one line per problem.
+#[must_use]
 pub fn run() -> ExitCode {
     match execute(Arguments::parse().command) {
         Ok(code) => code,
@@ -188,19 +189,18 @@ fn hash_key(key: Option<String>, generate: bool) -> Result<ExitCode, String> {
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let key = match key {
-        Some(key) => key,
-        None => {
-            let input = std::io::stdin();
-            if input.is_terminal() {
-                eprintln!("Type the key and press Enter, or use --generate for a new one.");
-            }
-            let mut line = String::new();
-            input
-                .read_line(&mut line)
-                .map_err(|error| format!("standard input: {error}"))?;
-            line
+    let key = if let Some(key) = key {
+        key
+    } else {
+        let input = std::io::stdin();
+        if input.is_terminal() {
+            eprintln!("Type the key and press Enter, or use --generate for a new one.");
         }
+        let mut line = String::new();
+        input
+            .read_line(&mut line)
+            .map_err(|error| format!("standard input: {error}"))?;
+        line
     };
     let key = key.trim();
     if key.len() < 16 {

@@ -227,6 +227,9 @@ impl KeySet {
 }
 
 /// SHA-256 without a key: for what is random enough by itself, as a partner's key.
+///
+/// # Panics
+/// Never: the hash has 32 bytes.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> Tag {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);

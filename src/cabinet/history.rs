@@ -149,13 +149,27 @@ impl Cabinet {
         let slots = self.guests.slots(guest.key);
         if query.from.is_some_and(|from| from < self.usual_from()) {
             let found = self.find(guest, &slots.whole_history, &(), wish).await?;
-            return Ok(self.page_shown(guest, &found.filled, |seen| &seen.entries, query, after, found.source));
+            return Ok(self.page_shown(
+                guest,
+                &found.filled,
+                |seen| &seen.entries,
+                query,
+                after.as_ref(),
+                found.source,
+            ));
         }
         let found = self.find(guest, &slots.history, &(), wish).await?;
         if *query == Query::default() {
             return Ok(found.filled.value.first_page.shown(found.source));
         }
-        Ok(self.page_shown(guest, &found.filled, |seen| &seen.entries, query, after, found.source))
+        Ok(self.page_shown(
+            guest,
+            &found.filled,
+            |seen| &seen.entries,
+            query,
+            after.as_ref(),
+            found.source,
+        ))
     }
 
     fn page_shown<V>(
@@ -164,10 +178,10 @@ impl Cabinet {
         filled: &Filled<V>,
         entries: impl Fn(&V) -> &Vec<Transaction>,
         query: &Query,
-        after: Option<Place>,
+        after: Option<&Place>,
         source: Source,
     ) -> Shown {
-        let page = self.page(guest, entries(&filled.value), query, after.as_ref());
+        let page = self.page(guest, entries(&filled.value), query, after);
         Ready::new(&page, filled.as_of_us).shown(source)
     }
 

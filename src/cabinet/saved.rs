@@ -20,7 +20,7 @@ const QUEUE: usize = 2048;
 const MAX_VIEW: usize = 512 * 1024;
 
 /// How often old views are looked for, and how many go at once.
-const BEAT: Duration = Duration::from_secs(300);
+const BEAT: Duration = Duration::from_mins(5);
 const BATCH: i64 = 1000;
 
 /// A view to be kept.

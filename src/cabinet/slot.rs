@@ -124,6 +124,7 @@ impl<V> Slot<V> {
     }
 
     /// The fetch ended; whether its answer was kept.
+    #[expect(clippy::needless_pass_by_value, reason = "the duty to fetch ends here")]
     pub fn fill(&self, fetch: Fetch<V>, result: Result<Filled<V>, ViewError>, now_us: i64) -> Option<Arc<Filled<V>>> {
         let mut state = self.state();
         let current = state.epoch == fetch.epoch;
@@ -225,6 +226,7 @@ mod tests {
         deaf: false,
     };
 
+    #[expect(clippy::unnecessary_wraps, reason = "as a fetch gives it")]
     fn filled(value: u32, as_of_us: i64) -> Result<Filled<u32>, ViewError> {
         Ok(Filled { value, as_of_us })
     }

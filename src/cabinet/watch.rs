@@ -15,7 +15,7 @@ const GUESTS: usize = 5000;
 
 /// The balance is looked at this often at first, and less and less while nothing happens.
 const FIRST: Duration = Duration::from_secs(5);
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// A look's time.
 const LOOK: Duration = Duration::from_secs(8);

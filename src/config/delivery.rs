@@ -114,7 +114,7 @@ impl DeliveryConfig {
         for name in &names {
             match GatewayName::parse(name) {
                 Some(gateway) if gateways.contains(&gateway) => {
-                    problems.add(&path, format_args!("{name} stands there twice"))
+                    problems.add(&path, format_args!("{name} stands there twice"));
                 }
                 Some(gateway) => gateways.push(gateway),
                 None => problems.add(

@@ -7,10 +7,10 @@ use super::gateway::{Reason, SendError};
 use crate::clock::Clock;
 
 /// How long a failing gateway is left out.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// Failures are counted over this time; an uncertain one counts half.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 const FAILURES: u32 = 3 * 2;
 
 /// One gateway's breaker.

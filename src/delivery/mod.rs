@@ -184,6 +184,9 @@ impl Delivery {
     ///
     /// # Errors
     /// When the store cannot be asked: then nothing is sent.
+    ///
+    /// # Panics
+    /// Never: a message is plain data.
     pub async fn enqueue(&self, order: Order) -> Result<(), StoreError> {
         let content = Content {
             phone: order.phone.e164().to_owned(),

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn an_inner_error_is_an_error_even_with_an_id() {
         let ok = json!({"status":"OK","status_code":"100","sms":{"79160000001":{"status":"OK","status_code":"100","sms_id":"1-2"}},"balance":"4122.56"});
-        let accepted = read(&ok).ok().expect("taken");
+        let accepted = read(&ok).unwrap_or_else(|_| panic!("taken"));
         assert_eq!(
             (accepted.provider_id.as_deref(), accepted.balance),
             (Some("1-2"), Some(4122.56))

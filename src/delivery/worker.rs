@@ -36,7 +36,7 @@ pub(super) async fn run(room: Arc<Delivery>) {
             () = room.wake.notified() => {}
             () = tokio::time::sleep(BEAT) => {
                 beats = beats.wrapping_add(1);
-                if beats % 10 == 0 {
+                if beats.is_multiple_of(10) {
                     room.tidy_up().await;
                 }
             }
@@ -83,18 +83,15 @@ impl Delivery {
             // Sealed under a secret that is gone.
             _ => None,
         };
-        let recorded = match sent {
-            Some((line, provider_id)) => {
-                let name = line.gateway.name();
-                let tag = provider_id.map(|id| self.provider_tag(name, &id));
-                self.store
-                    .message_sent(&row.id, name.as_str(), tag.as_ref().map(|tag| &tag[..]))
-                    .await
-            }
-            None => {
-                tracing::warn!("a code could not be sent by any gateway");
-                self.store.message_failed(row, self.clock.now_us()).await
-            }
+        let recorded = if let Some((line, provider_id)) = sent {
+            let name = line.gateway.name();
+            let tag = provider_id.map(|id| self.provider_tag(name, &id));
+            self.store
+                .message_sent(&row.id, name.as_str(), tag.as_ref().map(|tag| &tag[..]))
+                .await
+        } else {
+            tracing::warn!("a code could not be sent by any gateway");
+            self.store.message_failed(row, self.clock.now_us()).await
         };
         if recorded.is_err() {
             tracing::warn!("the fate of a message could not be kept; it counts as unknown");

@@ -10,7 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::Body;
-use super::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest, cookies};
+use super::{
+    App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest, cookies, whole_seconds,
+};
 use crate::delivery::DeliveryState;
 use crate::model::{Channel, Phone, PhoneRefused, Platform};
 use crate::sign_in::{
@@ -200,6 +202,7 @@ impl FromFields for RefreshRequest {
 
 /// A challenge as its asker sees it.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the contract's names")]
 struct Challenge {
     /// The asker's secret; it goes into the next calls' paths.
     #[schema(example = "vZ0c2QmY1cQ7o5m3f0aN8xKqWb2h4TjL")]
@@ -264,8 +267,8 @@ impl From<Asked> for Challenge {
             channel: asked.channel,
             channels: asked.channels,
             code_length: CODE_LENGTH,
-            expires_in: asked.expires_in.as_millis().div_ceil(1000) as u64,
-            resend_in: asked.resend_in.as_millis().div_ceil(1000) as u64,
+            expires_in: whole_seconds(asked.expires_in),
+            resend_in: whole_seconds(asked.resend_in),
             attempts_left: asked.attempts_left,
         }
     }
@@ -350,7 +353,7 @@ async fn ask(
     Body(request): Body<ChallengeRequest>,
 ) -> Result<Response, Problem> {
     cookies::allowed_origin(&app, &headers)?;
-    let phone = Phone::parse(&request.phone, &app.config.auth.phones).map_err(|refused| phone_problem(&refused))?;
+    let phone = Phone::parse(&request.phone, &app.config.auth.phones).map_err(phone_problem)?;
     let asked = app
         .sign_in
         .ask(Ask {
@@ -365,7 +368,7 @@ async fn ask(
     Ok((StatusCode::ACCEPTED, Json(Challenge::from(asked))).into_response())
 }
 
-fn phone_problem(refused: &PhoneRefused) -> Problem {
+fn phone_problem(refused: PhoneRefused) -> Problem {
     let code = match refused {
         PhoneRefused::Malformed => FieldCode::InvalidFormat,
         PhoneRefused::NotSupported => FieldCode::NotAllowed,
@@ -490,7 +493,7 @@ fn tokens(grant: Grant, account_state: Option<AccountWord>) -> Tokens {
     Tokens {
         token_type: "Bearer",
         access_token: grant.access,
-        expires_in: grant.expires_in.as_millis().div_ceil(1000) as u64,
+        expires_in: whole_seconds(grant.expires_in),
         refresh_token: grant.refresh.unwrap_or_default(),
         refresh_expires_in: grant.refresh_expires_in.as_secs(),
         account_state,

@@ -18,7 +18,7 @@ const DEVICE: &str = "__Host-device";
 const DEVICE_PLAIN: &str = "device";
 
 /// How long a device is remembered.
-const DEVICE_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+const DEVICE_LIFE: Duration = Duration::from_hours(8760);
 
 fn plain(app: &App) -> bool {
     app.config.plain_loopback()

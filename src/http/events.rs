@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// A connection lasts this long at most; browsers come back by themselves.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_mins(15);
 
 struct Page {
     app: App,

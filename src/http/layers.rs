@@ -85,13 +85,12 @@ impl Edge {
         let version = parts.version;
         let under_api = is_api(parts.uri.path());
         let other_origin = cors::allowance(&inner.app, &parts.headers);
-        let mut response = match cors::preflight(&inner.app, &parts) {
-            Some(response) => response,
-            None => {
-                parts.extensions.insert(facts.clone());
-                let request = Request::from_parts(parts, Body::new(body));
-                inner.guarded(request, &facts, operation, &method).await
-            }
+        let mut response = if let Some(response) = cors::preflight(&inner.app, &parts) {
+            response
+        } else {
+            parts.extensions.insert(facts.clone());
+            let request = Request::from_parts(parts, Body::new(body));
+            inner.guarded(request, &facts, operation, &method).await
         };
         inner.finish(&mut response, &facts, under_api);
         cors::allow(&inner.app, other_origin, response.headers_mut());

@@ -103,3 +103,8 @@ impl Deref for App {
         &self.0.rooms
     }
 }
+
+/// Seconds as callers are told them: rounded up, so that nobody comes too early.
+fn whole_seconds(duration: std::time::Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

@@ -189,11 +189,11 @@ fn add_problems(path: &str, method: &HttpMethod, operation: &mut Operation) {
 
 /// Takes the codes an operation names for itself.
 fn named_codes(path: &str, operation: &mut Operation) -> Vec<ErrorCode> {
-    let named = operation
+    let listed = operation
         .extensions
         .as_ref()
         .and_then(|extensions| extensions.get(PROBLEMS).cloned());
-    let names: Vec<String> = named.map_or_else(Vec::new, |list| serde_json::from_value(list).unwrap_or_default());
+    let names: Vec<String> = listed.map_or_else(Vec::new, |list| serde_json::from_value(list).unwrap_or_default());
     let others = operation.extensions.take().map(|extensions| {
         let others = extensions.iter().filter(|(name, _)| *name != PROBLEMS);
         others

@@ -153,7 +153,7 @@ impl Problem {
     /// With `Retry-After` in seconds, at least one.
     #[must_use]
     pub fn retry_after(mut self, wait: std::time::Duration) -> Self {
-        self.retry_after = Some((wait.as_millis().div_ceil(1000) as u64).max(1));
+        self.retry_after = Some(super::whole_seconds(wait).max(1));
         self
     }
 

@@ -91,6 +91,10 @@ struct Document<'a> {
 
 /// What this server can do.
 #[derive(Serialize, ToSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "capabilities are independent of each other"
+)]
 struct Capabilities {
     /// Guests may sign up.
     registration: bool,

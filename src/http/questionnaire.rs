@@ -114,6 +114,7 @@ impl Reader<'_> {
     }
 
     /// `None`: not sent, or wrong; `Some(None)`: to be cleared.
+    #[expect(clippy::option_option, reason = "not sent, cleared and given are three things")]
     fn value<T>(&mut self, name: FieldName, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         let text = name.as_str();
         let asked = self.form_field(name);
@@ -141,6 +142,7 @@ impl Reader<'_> {
         read(self).map(Some)
     }
 
+    #[expect(clippy::option_option, reason = "not sent, cleared and given are three things")]
     fn text(&mut self, name: FieldName) -> Option<Option<String>> {
         let field = self.form_field(name).cloned();
         let most = field.as_ref().and_then(|field| field.max_length).unwrap_or(100) as usize;

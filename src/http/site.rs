@@ -118,6 +118,7 @@ const ISOLATION: [(&str, &str); 3] = [
 ];
 
 /// What answers when no route does.
+#[expect(clippy::unused_async, reason = "a handler is asynchronous")]
 pub(super) async fn fallback(
     site: Option<Arc<Site>>,
     State(app): State<App>,

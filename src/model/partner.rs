@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{AccountId, GroupId, Money};
 
-/// A purchase made outside r_keeper, as `external/register_check` takes it. All sums are non-negative kopecks.
+/// A purchase made outside `r_keeper`, as `external/register_check` takes it. All sums are non-negative kopecks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutsideCheck {
     /// The operation's unique id; ProBonus does not check that it is.

@@ -28,7 +28,7 @@ pub(super) struct Tokens {
 impl Values {
     pub fn account(&self, answer: Json) -> Read<Account> {
         let object = answer.single()?.object()?;
-        let level = object.read(&["level"], |value| self.level(value))?.flatten();
+        let level = object.read(&["level"], level)?.flatten();
         Ok(Account {
             id: id(&object, &["id", "accountId"])?,
             group: object.read(&["accountGroupId"], |value| parsed(value, GroupId::parse))?,
@@ -45,22 +45,6 @@ impl Values {
             coupons: self.coupons(&object)?,
             identifiers: identifiers(&object)?,
         })
-    }
-
-    fn level(&self, value: Json) -> Read<Option<Level>> {
-        let nameless = |name: String| (!name.is_empty()).then(|| level_named(name));
-        let Ok(object) = value.object() else {
-            return value.scalar().map(|name| nameless(clean(&name)));
-        };
-        let Some(name) = text(&object, &["name"])? else {
-            return Ok(None);
-        };
-        let percent = |names: &[&str]| object.read(names, |value| percent(value));
-        Ok(Some(Level {
-            bonus_percent: percent(&["bonusPercent"])?,
-            discount_percent: percent(&["discountPercent"])?,
-            ..level_named(name)
-        }))
     }
 
     fn coupons(&self, account: &Object) -> Read<Vec<Coupon>> {
@@ -276,6 +260,22 @@ fn kind_of(word: &str) -> (TransactionKind, bool) {
         // Corrections, and words nobody told us: the sign says what they did.
         _ => (TransactionKind::Adjustment, false),
     }
+}
+
+fn level(value: Json) -> Read<Option<Level>> {
+    let nameless = |name: String| (!name.is_empty()).then(|| level_named(name));
+    let Ok(object) = value.object() else {
+        return value.scalar().map(|name| nameless(clean(&name)));
+    };
+    let Some(name) = text(&object, &["name"])? else {
+        return Ok(None);
+    };
+    let percent = |names: &[&str]| object.read(names, |value| percent(value));
+    Ok(Some(Level {
+        bonus_percent: percent(&["bonusPercent"])?,
+        discount_percent: percent(&["discountPercent"])?,
+        ..level_named(name)
+    }))
 }
 
 fn level_named(name: String) -> Level {

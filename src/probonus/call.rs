@@ -24,7 +24,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(4);
 
 /// The longest pause that ProBonus may ask for.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// The way to ProBonus.
 pub(super) struct Transport {
@@ -104,12 +104,11 @@ impl Transport {
             let response = request.send().await.map_err(|error| failure(&error))?;
             read(response).await
         };
-        match tokio::time::timeout_at(until.instant(), exchange).await {
-            Ok(reply) => reply,
-            Err(_) => {
-                tracing::debug!(operation = operation.name(), "ProBonus did not answer in time");
-                Err(UpstreamError::unknown())
-            }
+        if let Ok(reply) = tokio::time::timeout_at(until.instant(), exchange).await {
+            reply
+        } else {
+            tracing::debug!(operation = operation.name(), "ProBonus did not answer in time");
+            Err(UpstreamError::unknown())
         }
     }
 }

@@ -25,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const MARGIN: Duration = Duration::from_secs(15);
 
 /// Life of a token that says nothing about it.
-const USUAL_LIFE: Duration = Duration::from_secs(600);
+const USUAL_LIFE: Duration = Duration::from_mins(10);
 
 /// The credential and what is known about its being accepted.
 pub(super) struct Credential {

@@ -103,7 +103,7 @@ impl ProBonus {
     pub async fn find_by_phone(&self, phone: &Phone, deadline: Deadline) -> Result<Option<Account>, UpstreamError> {
         let arguments = json!({ "phone": self.spelled(phone) });
         let reply = self.call(Operation::FindByPhone, &arguments, deadline).await?;
-        self.maybe(reply, |answer| self.values.account(answer))
+        maybe(reply, |answer| self.values.account(answer))
     }
 
     /// Creates an account by the group's template. What ProBonus answers is not relied on: the account is looked up afterwards.
@@ -175,7 +175,7 @@ impl ProBonus {
         self.write(Operation::Refill, arguments, deadline).await
     }
 
-    /// Books a purchase made outside r_keeper. Its sums are kopecks whatever the other sums are.
+    /// Books a purchase made outside `r_keeper`. Its sums are kopecks whatever the other sums are.
     ///
     /// # Errors
     /// See [`UpstreamError`]; its effect tells whether it may have been done.
@@ -244,7 +244,7 @@ impl ProBonus {
         let reply = self
             .call(Operation::Check, &json!({ "id": id.as_str() }), deadline)
             .await?;
-        let check = self.maybe(reply, |answer| self.values.check(answer))?;
+        let check = maybe(reply, |answer| self.values.check(answer))?;
         match check {
             Some(check) if check.id != *id => Err(UpstreamError::Invalid),
             check => Ok(check),
@@ -267,22 +267,6 @@ impl ProBonus {
     #[must_use]
     pub fn retries_left(&self) -> i64 {
         self.retries.left()
-    }
-
-    fn maybe<T>(
-        &self,
-        reply: Reply,
-        read: impl FnOnce(Json) -> Result<T, UpstreamError>,
-    ) -> Result<Option<T>, UpstreamError> {
-        if reply.says_nothing() {
-            return Ok(None);
-        }
-        let body = reply.accepted()?;
-        let answer = Json::parse(&body)?.unwrapped();
-        if answer.is_empty() {
-            return Ok(None);
-        }
-        read(answer).map(Some)
     }
 
     /// A write: any success is a success, whatever ProBonus says along with it.
@@ -333,13 +317,10 @@ impl ProBonus {
             Err(error) => error.outcome(),
         };
         count(operation, word);
-        match word {
-            // Says nothing about ProBonus' health.
-            "credential_refused" => drop(permit),
-            _ => {
-                let slow = took.as_secs_f64() > self.transport.timeout().as_secs_f64() * SLOW;
-                permit.tell(slow || matches!(word, "unavailable" | "invalid"));
-            }
+        // A refused credential says nothing about ProBonus' health.
+        if word != "credential_refused" {
+            let slow = took.as_secs_f64() > self.transport.timeout().as_secs_f64() * SLOW;
+            permit.tell(slow || matches!(word, "unavailable" | "invalid"));
         }
         outcome
     }
@@ -389,6 +370,19 @@ impl ProBonus {
     }
 }
 
+/// What an answer holds; `None` when it says that there is nothing.
+fn maybe<T>(reply: Reply, read: impl FnOnce(Json) -> Result<T, UpstreamError>) -> Result<Option<T>, UpstreamError> {
+    if reply.says_nothing() {
+        return Ok(None);
+    }
+    let body = reply.accepted()?;
+    let answer = Json::parse(&body)?.unwrapped();
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    read(answer).map(Some)
+}
+
 fn count(operation: Operation, outcome: &'static str) {
     counter!("cabinet_upstream_requests_total", "operation" => operation.name(), "outcome" => outcome).increment(1);
 }
@@ -401,10 +395,9 @@ fn is_chance(reply: &Reply) -> bool {
 fn word_of(reply: &Reply) -> &'static str {
     match reply.status.as_u16() {
         401 | 403 => "credential_refused",
-        404 => "ok",
         408 | 429 | 500..=599 => "unavailable",
+        404 | 200..=299 => "ok",
         400..=499 => "refused",
-        200..=299 => "ok",
         _ => "invalid",
     }
 }

@@ -362,7 +362,7 @@ impl Shared {
 
     fn movement(&self, world: &World, account: i64, entry: &Movement) -> Value {
         let dialect = &world.dialect;
-        let word = if dialect.russian_types {
+        let kind = if dialect.russian_types {
             russian(entry.kind)
         } else {
             entry.kind
@@ -373,7 +373,7 @@ impl Shared {
             .id("id", "id", entry.id)
             .id("accountId", "accountId", account)
             .moment("date", "createdAt", entry.at)
-            .put("type", "operation", word)
+            .put("type", "operation", kind)
             .sum("sum", "amount", sum)
             .sum("balanceAfter", "balanceAfter", entry.balance_after);
         if let Some(check) = entry.check.filter(|_| dialect.check_ids) {

@@ -21,7 +21,7 @@ use super::{Dialect, Shared, World, describe, page, people};
 const MAX_BODY: usize = 64 * 1024;
 
 /// Purchases and jumps in time are bounded: no sum overflows, no date leaves the calendar.
-const MOST_KOPECKS: i64 = 100_000_000_00;
+const MOST_KOPECKS: i64 = 10_000_000_000;
 const MOST_SECONDS: i64 = 10 * 366 * 24 * 3600;
 
 type Done = Result<Value, (StatusCode, String)>;

@@ -166,7 +166,6 @@ async fn misbehave(fault: Option<Fault>, reply: Answer) -> Result<Response<Body>
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         response
     };
-    const JSON: &str = "application/json";
     Ok(match fault.kind {
         Kind::Latency => written(reply.status, text),
         Kind::Status | Kind::ErrorAfter => {
@@ -176,18 +175,21 @@ async fn misbehave(fault: Option<Fault>, reply: Answer) -> Result<Response<Body>
             }
             response
         }
-        Kind::Garbage => typed(JSON, Body::from("{\"id\": 1, \"balance\": ]")),
+        Kind::Garbage => typed("application/json", Body::from("{\"id\": 1, \"balance\": ]")),
         Kind::Html => typed(
             "text/html; charset=utf-8",
             Body::from("<html><body>Сервис недоступен</body></html>"),
         ),
         Kind::WrongType => typed("text/plain", Body::from(text)),
-        Kind::Truncated => typed(JSON, Body::from_stream(broken_off(&text))),
-        Kind::Drip => typed(JSON, Body::from_stream(drip(text))),
-        Kind::Oversized => typed(JSON, Body::from(format!("\"{}\"", "x".repeat(3 * 1024 * 1024)))),
+        Kind::Truncated => typed("application/json", Body::from_stream(broken_off(&text))),
+        Kind::Drip => typed("application/json", Body::from_stream(drip(text))),
+        Kind::Oversized => typed(
+            "application/json",
+            Body::from(format!("\"{}\"", "x".repeat(3 * 1024 * 1024))),
+        ),
         Kind::Hang | Kind::HangAfter => {
             // Whoever asked gives up long before.
-            tokio::time::sleep(Duration::from_secs(120)).await;
+            tokio::time::sleep(Duration::from_mins(2)).await;
             return Err(Broken);
         }
         Kind::ResetBefore | Kind::ResetAfter => return Err(Broken),

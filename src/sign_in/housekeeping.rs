@@ -22,7 +22,7 @@ pub(super) async fn listen(room: Arc<SignIn>) {
             () = room.stop.cancelled() => return,
         };
         match signal {
-            Some(signal) => room.heard(signal),
+            Some(signal) => room.heard(&signal),
             None => return,
         }
     }

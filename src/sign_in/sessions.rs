@@ -194,9 +194,8 @@ impl SignIn {
                 .is_ok()
         {
             match self.look_up(session.id, known.number, kind, now_us).await {
-                Ok(_) => {}
                 // A store that is down takes nobody's session away: what was good a moment ago is good until the token ends.
-                Err(SignInError::Store(_)) => {}
+                Ok(_) | Err(SignInError::Store(_)) => {}
                 Err(error) => {
                     self.known.forget(session.id);
                     return Err(error);
@@ -331,9 +330,9 @@ impl SignIn {
     }
 
     /// What other replicas did to a session.
-    pub(super) fn heard(&self, signal: Signal) {
+    pub(super) fn heard(&self, signal: &Signal) {
         match signal {
-            Signal::SessionChanged(id) => self.known.forget(id),
+            Signal::SessionChanged(id) => self.known.forget(*id),
             Signal::Lost => self.known.forget_all(),
             _ => {}
         }

@@ -168,7 +168,7 @@ mod tests {
 
     fn tokens(secret: &str, previous: Option<&str>) -> (AccessTokens, Keys) {
         let keys = Keys::derive(&secret.into(), previous.map(Into::into).as_ref(), Entropy::seeded(1));
-        let tokens = AccessTokens::new(&keys, "https://lk.example.ru".into(), Duration::from_secs(300));
+        let tokens = AccessTokens::new(&keys, "https://lk.example.ru".into(), Duration::from_mins(5));
         (tokens, keys)
     }
 

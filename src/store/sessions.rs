@@ -77,7 +77,7 @@ fn session_id(bytes: &[u8]) -> Result<SessionId, StoreError> {
         .map_err(|_| StoreError::Corrupt)
 }
 
-fn ids(rows: Vec<(Vec<u8>,)>) -> Result<Vec<SessionId>, StoreError> {
+fn ids(rows: &[(Vec<u8>,)]) -> Result<Vec<SessionId>, StoreError> {
     rows.iter().map(|(id,)| session_id(id)).collect()
 }
 
@@ -118,7 +118,7 @@ impl Store {
             .fetch_all(&mut *transaction)
             .await?;
             transaction.commit().await?;
-            ids(ended)
+            ids(&ended)
         })
     }
 
@@ -255,7 +255,7 @@ impl Store {
                 .fetch_all(pool)
                 .await?
         });
-        ids(ended)
+        ids(&ended)
     }
 
     /// Removes at most `most` sessions that are over; says how many.
