@@ -155,7 +155,6 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
     );
     let sign_in = SignIn::start(
         config.auth.clone(),
-        config.public_origin(),
         store.clone(),
         delivery.clone(),
         keys,

@@ -12,7 +12,7 @@ const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 
 /// A device that signed in before may ask for so many messages when strangers have used up the phone's.
-const RESERVE_DAY: i64 = 3;
+const RESERVE_DAY: u32 = 3;
 
 /// An exhausted limit, as the caller may know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,16 @@ struct Named {
     window_us: i64,
 }
 
+impl Named {
+    fn limit(&self) -> Limit<'_> {
+        Limit {
+            key: &self.key,
+            most: self.most.into(),
+            window_us: self.window_us,
+        }
+    }
+}
+
 impl SignIn {
     fn limit(&self, name: &'static str, about: &[u8], most: u32, window_us: i64) -> Named {
         Named {
@@ -52,7 +62,7 @@ impl SignIn {
         }
     }
 
-    /// Counts one message: the address first, the phone last, so that who is stopped early uses up nobody else's.
+    /// Counts one message against everything it concerns, or against nothing when one limit is exhausted.
     ///
     /// A device that signed in before has a small reserve of its own behind the phone's limits.
     pub(super) async fn spend_message(
@@ -64,85 +74,58 @@ impl SignIn {
     ) -> Result<Spent, SignInError> {
         let limits = &self.config.limits;
         let range = &phone.digits()[..phone.digits().len() - 3];
-        let range = self.limit(
-            "sends_per_range_hour",
-            range.as_bytes(),
-            limits.sends_per_range_hour,
-            HOUR_US,
-        );
-        let cooldown = self.cooldown(guest);
+        let pause = |name, about: &[u8]| {
+            let most = u32::from(!self.config.resend.is_zero());
+            self.limit(name, about, most, micros(self.config.resend))
+        };
+        let cooldown = pause("resend", &guest.0);
         let cooldown_key = cooldown.key;
-        let about_address = [
-            self.limit("sends_per_ip_hour", &address(ip), limits.sends_per_ip_hour, HOUR_US),
-            self.limit("sends_system_hour", b"", limits.sends_system_hour, HOUR_US),
-        ];
+        let about_address = || {
+            [
+                self.limit("sends_per_ip_hour", &address(ip), limits.sends_per_ip_hour, HOUR_US),
+                self.limit("sends_system_hour", b"", limits.sends_system_hour, HOUR_US),
+            ]
+        };
         let about_phone = [
-            range,
+            cooldown,
+            self.limit(
+                "sends_per_range_hour",
+                range.as_bytes(),
+                limits.sends_per_range_hour,
+                HOUR_US,
+            ),
             self.limit("sends_per_phone_day", &guest.0, limits.sends_per_phone_day, DAY_US),
             self.limit("sends_per_phone_hour", &guest.0, limits.sends_per_phone_hour, HOUR_US),
-            cooldown,
         ];
-        for limit in about_address {
-            self.count(&limit).await?;
+        let usual = self.count(about_address().into_iter().chain(about_phone)).await;
+        match (usual, device) {
+            (Err(SignInError::TooMany(exhausted)), Some(device)) => {
+                let reserve = [
+                    pause("device_resend", &device),
+                    self.limit("device_reserve", &device, RESERVE_DAY, DAY_US),
+                ];
+                let reserved = self.count(about_address().into_iter().chain(reserve)).await;
+                reserved.map_err(|_| SignInError::TooMany(exhausted))?;
+            }
+            (usual, _) => usual?,
         }
-        for limit in about_phone {
-            let counted = self.count(&limit).await;
-            let Err(SignInError::TooMany(exhausted)) = counted else {
-                counted?;
-                continue;
-            };
-            let Some(device) = device else {
-                return Err(SignInError::TooMany(exhausted));
-            };
-            self.spend_reserve(&device)
-                .await
-                .map_err(|_| SignInError::TooMany(exhausted))?;
-            break;
-        }
-        let next_us = self.clock.now_us().saturating_add(micros(self.config.resend));
-        Ok(Spent { cooldown_key, next_us })
+        Ok(Spent {
+            cooldown_key,
+            next_us: self.clock.now_us().saturating_add(micros(self.config.resend)),
+        })
     }
 
-    fn cooldown(&self, guest: &GuestKey) -> Named {
-        let most = u32::from(!self.config.resend.is_zero());
-        self.limit("resend", &guest.0, most, micros(self.config.resend))
-    }
-
-    async fn spend_reserve(&self, device: &[u8; 12]) -> Result<(), SignInError> {
-        let reserve = self.limit(
-            "device_reserve",
-            device,
-            u32::try_from(RESERVE_DAY).unwrap_or(3),
-            DAY_US,
-        );
-        self.count(&reserve).await.map(drop)?;
-        let pause = u32::from(!self.config.resend.is_zero());
-        let cooldown = self.limit("device_resend", device, pause, micros(self.config.resend));
-        self.count(&cooldown).await.map(drop)
-    }
-
-    async fn count(&self, limit: &Named) -> Result<(), SignInError> {
-        if limit.most == 0 {
-            return Ok(());
-        }
+    async fn count(&self, limits: impl Iterator<Item = Named>) -> Result<(), SignInError> {
+        let named: Vec<Named> = limits.filter(|limit| limit.most > 0).collect();
+        let limits: Vec<Limit> = named.iter().map(Named::limit).collect();
         let now_us = self.clock.now_us();
-        let counted = self
-            .store
-            .take(
-                Limit {
-                    key: &limit.key,
-                    most: limit.most.into(),
-                    window_us: limit.window_us,
-                },
-                now_us,
-            )
-            .await?;
-        match counted {
-            Count::Taken { .. } => Ok(()),
-            Count::Exhausted { ends_at_us } => {
-                tracing::info!(target: "security", event = "limit_exhausted", limit = limit.name);
-                metrics::counter!("cabinet_limits_exhausted_total", "limit" => limit.name).increment(1);
-                Err(SignInError::TooMany(exhausted(limit, ends_at_us, now_us)))
+        match self.store.take(&limits, now_us).await? {
+            Count::Taken => Ok(()),
+            Count::Exhausted { index, ends_at_us } => {
+                let name = named[index].name;
+                tracing::info!(target: "security", event = "limit_exhausted", limit = name);
+                metrics::counter!("cabinet_limits_exhausted_total", "limit" => name).increment(1);
+                Err(SignInError::TooMany(exhausted(&named[index], ends_at_us, now_us)))
             }
         }
     }
@@ -185,12 +168,7 @@ pub(super) struct WrongCodes(Vec<Named>);
 
 impl WrongCodes {
     pub fn limits(&self) -> Vec<Limit<'_>> {
-        let limits = self.0.iter().map(|limit| Limit {
-            key: &limit.key,
-            most: limit.most.into(),
-            window_us: limit.window_us,
-        });
-        limits.collect()
+        self.0.iter().map(Named::limit).collect()
     }
 
     /// The first of them, for the caller to know what it is about.

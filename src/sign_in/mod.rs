@@ -115,7 +115,6 @@ impl SignIn {
     )]
     pub fn start(
         config: AuthConfig,
-        issuer: String,
         store: SharedStore,
         delivery: Arc<Delivery>,
         keys: Arc<Keys>,
@@ -124,7 +123,7 @@ impl SignIn {
         probe: Arc<dyn AccountProbe>,
     ) -> Arc<Self> {
         let room = Arc::new(Self {
-            tokens: token::AccessTokens::new(&keys, issuer, config.access_ttl),
+            tokens: token::AccessTokens::new(&keys, config.access_ttl),
             known: cache::Known::new(),
             config,
             store,

@@ -13,7 +13,10 @@ use crate::model::SessionId;
 
 /// The pinned type: another kind of JWT under the same key is none of ours.
 const TYPE: &str = "at+jwt";
-const AUDIENCE: &str = "guest-cabinet";
+
+/// Issuer and audience are the same on all replicas, by whatever address each is reached; the key tells installations apart.
+const ISSUER: &str = "guest-cabinet";
+const AUDIENCE: &str = "guest-cabinet/api";
 
 /// Clocks of replicas may differ by so many seconds.
 const LEEWAY_S: i64 = 5;
@@ -41,7 +44,6 @@ pub(super) struct AccessClaims {
 
 /// Signs and verifies access tokens.
 pub(super) struct AccessTokens {
-    issuer: String,
     life: Duration,
     signing: (String, EncodingKey),
     verifying: Vec<(String, DecodingKey)>,
@@ -49,11 +51,11 @@ pub(super) struct AccessTokens {
 }
 
 impl AccessTokens {
-    pub fn new(keys: &Keys, issuer: String, life: Duration) -> Self {
+    pub fn new(keys: &Keys, life: Duration) -> Self {
         let all = keys.signing(Purpose::AccessToken);
         let current = all.first().expect("there is a current secret");
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[&issuer]);
+        validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
         // Time is a parameter: both are compared with our clock.
@@ -65,7 +67,6 @@ impl AccessTokens {
                 .iter()
                 .map(|key| (key.kid.clone(), DecodingKey::from_secret(&key.bytes)))
                 .collect(),
-            issuer,
             life,
             validation,
         }
@@ -77,7 +78,7 @@ impl AccessTokens {
         header.typ = Some(TYPE.to_owned());
         header.kid = Some(self.signing.0.clone());
         let claims = Claims {
-            iss: self.issuer.clone(),
+            iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
             sub: session.0,
             number,
@@ -168,7 +169,7 @@ mod tests {
 
     fn tokens(secret: &str, previous: Option<&str>) -> (AccessTokens, Keys) {
         let keys = Keys::derive(&secret.into(), previous.map(Into::into).as_ref(), Entropy::seeded(1));
-        let tokens = AccessTokens::new(&keys, "https://lk.example.ru".into(), Duration::from_mins(5));
+        let tokens = AccessTokens::new(&keys, Duration::from_mins(5));
         (tokens, keys)
     }
 
@@ -237,7 +238,7 @@ mod tests {
             serde_json::json!({ "exp": 1.0e300 }),
         ] {
             let mut claims = serde_json::json!({
-                "iss": "https://lk.example.ru", "aud": AUDIENCE, "sub": session.0, "number": 0, "iat": NOW, "nbf": NOW, "exp": NOW + 300
+                "iss": ISSUER, "aud": AUDIENCE, "sub": session.0, "number": 0, "iat": NOW, "nbf": NOW, "exp": NOW + 300
             });
             for (name, value) in change.as_object().expect("an object") {
                 claims[name] = value.clone();

@@ -13,19 +13,16 @@ pub struct Limit<'a> {
     pub window_us: i64,
 }
 
-/// How a limit stands.
+/// What became of counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
-    /// Counted; so many are left in this window.
-    Taken {
-        /// What is left.
-        left: i64,
-        /// When the window ends.
-        ends_at_us: i64,
-    },
-    /// Exhausted until then; nothing was counted.
+    /// Counted against all of them.
+    Taken,
+    /// One is exhausted: nothing was counted against any.
     Exhausted {
-        /// When the window ends.
+        /// Which one of those given.
+        index: usize,
+        /// When its window ends.
         ends_at_us: i64,
     },
 }
@@ -40,37 +37,38 @@ pub(super) const TAKE: &str = "INSERT INTO limits (key, started_at_us, ends_at_u
      RETURNING count, ends_at_us";
 
 impl Store {
-    /// Counts one against `limit`.
+    /// Counts one against every limit, or against none when one of them is exhausted.
     ///
     /// # Errors
     /// When the store cannot be asked: then nothing is allowed.
-    pub async fn take(&self, limit: Limit<'_>, now_us: i64) -> Result<Count, StoreError> {
-        let taken: Option<(i64, i64)> = on_pool!(self, |pool| {
-            sqlx::query_as(TAKE)
-                .bind(limit.key)
-                .bind(now_us)
-                .bind(now_us.saturating_add(limit.window_us))
-                .bind(limit.most)
-                .fetch_optional(pool)
-                .await?
-        });
-        if let Some((count, ends_at_us)) = taken {
-            let left = limit.most - count;
-            return Ok(Count::Taken { left, ends_at_us });
-        }
-        let ends_at_us = self.window_end(limit.key, now_us).await?;
-        Ok(Count::Exhausted { ends_at_us })
-    }
-
-    /// The end of the window that `key` is in; now when there is none.
-    async fn window_end(&self, key: &[u8], now_us: i64) -> Result<i64, StoreError> {
-        let end: Option<(i64,)> = on_pool!(self, |pool| {
-            sqlx::query_as("SELECT ends_at_us FROM limits WHERE key = $1")
-                .bind(key)
-                .fetch_optional(pool)
-                .await?
-        });
-        Ok(end.map_or(now_us, |(end,)| end))
+    pub async fn take(&self, limits: &[Limit<'_>], now_us: i64) -> Result<Count, StoreError> {
+        // Always in the same order: two that count against the same limits never wait for each other crosswise.
+        let mut order: Vec<usize> = (0..limits.len()).collect();
+        order.sort_by_key(|index| limits[*index].key);
+        on_pool!(self, |pool| {
+            let mut transaction = pool.begin().await?;
+            for index in order {
+                let limit = limits[index];
+                let taken: Option<(i64, i64)> = sqlx::query_as(TAKE)
+                    .bind(limit.key)
+                    .bind(now_us)
+                    .bind(now_us.saturating_add(limit.window_us))
+                    .bind(limit.most)
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+                if taken.is_some() {
+                    continue;
+                }
+                let end: Option<(i64,)> = sqlx::query_as("SELECT ends_at_us FROM limits WHERE key = $1")
+                    .bind(limit.key)
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+                let ends_at_us = end.map_or(now_us, |(end,)| end);
+                return Ok(Count::Exhausted { index, ends_at_us });
+            }
+            transaction.commit().await?;
+            Ok(Count::Taken)
+        })
     }
 
     /// Gives one count back, if its window still stands.

@@ -3,4 +3,5 @@
 mod configuration;
 mod edges;
 mod house;
+mod sign_in;
 mod support;
