@@ -239,11 +239,11 @@ impl Section {
         }
     }
 
-    /// A secret: `key`, or the content of the file named by `key_file`, less one line break at its end.
+    /// A secret: `key`, or the content of the file named by `key_file`, less one line break at its end. An empty one counts as none.
     pub fn secret(&mut self, key: &str, problems: &mut Problems) -> Option<SecretString> {
         let path = self.name(key);
         let file_key = format!("{key}_file");
-        let inline = self.text(key, problems);
+        let inline = self.text(key, problems).filter(|text| !text.is_empty());
         let file = self.text(&file_key, problems).map(PathBuf::from);
         match (inline, file) {
             (Some(_), Some(_)) => {

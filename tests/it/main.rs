@@ -2,6 +2,7 @@
 
 mod configuration;
 mod edges;
+mod guest_views;
 mod house;
 mod sign_in;
 mod support;

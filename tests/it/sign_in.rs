@@ -3,22 +3,18 @@
 use std::sync::Arc;
 
 use guest_cabinet::clock::Clock;
-use guest_cabinet::sandbox::{Sandbox, SandboxConfig};
+use guest_cabinet::sandbox::Sandbox;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::support::cabinet::send;
-use crate::support::{Answer, TestCabinet, TestStore, each_engine, friday_noon, postgres, sqlite};
+use crate::support::{Answer, ProBonus, TestCabinet, TestStore, each_engine, friday_noon, postgres, sqlite};
 
 const PHONE: &str = "+79160000001";
 
 async fn sandbox(clock: &Clock) -> Sandbox {
-    let config = SandboxConfig {
-        clock: clock.clone(),
-        ..SandboxConfig::default()
-    };
-    Sandbox::start(config).await.expect("a sandbox")
+    ProBonus::start(clock).await.sandbox
 }
 
 /// Replicas over one store and one sandbox: two on PostgreSQL, one on SQLite.

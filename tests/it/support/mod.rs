@@ -2,10 +2,12 @@
 #![allow(dead_code, unused_imports, reason = "each proof uses its own part")]
 
 pub mod cabinet;
+pub mod probonus;
 pub mod receiver;
 pub mod stores;
 
 pub use cabinet::{Answer, TestCabinet};
+pub use probonus::ProBonus;
 pub use receiver::Receiver;
 pub use stores::{TestStore, each_engine, postgres, sqlite};
 

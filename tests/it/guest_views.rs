@@ -1,0 +1,617 @@
+//! Every view is right in every dialect, asked for once, kept apart from every other guest, and honest on a bad day.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guest_cabinet::clock::Clock;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::Barrier;
+
+use crate::support::cabinet::send;
+use crate::support::{ProBonus, TestCabinet, TestStore, friday_noon, postgres, sqlite};
+
+const ANNA: &str = "+79160000001";
+const NOBODY: &str = "+79160000008";
+
+struct House {
+    probonus: ProBonus,
+    cabinet: Arc<TestCabinet>,
+    clock: Clock,
+    _store: TestStore,
+}
+
+async fn house(more: &str) -> House {
+    let clock = Clock::manual(friday_noon());
+    let probonus = ProBonus::start(&clock).await;
+    let store = sqlite();
+    let cabinet = cabinet(&probonus, &store, &clock, more).await;
+    House {
+        probonus,
+        cabinet,
+        clock,
+        _store: store,
+    }
+}
+
+async fn cabinet(probonus: &ProBonus, store: &TestStore, clock: &Clock, more: &str) -> Arc<TestCabinet> {
+    let (url, token) = (probonus.sandbox.url(), probonus.sandbox.token().to_owned());
+    Arc::new(TestCabinet::start(&url, &token, &store.url, clock.clone(), more).await)
+}
+
+impl House {
+    async fn read(&self, token: &str, view: &str) -> Value {
+        let answer = self.cabinet.get(&format!("/api/v1/me/{view}"), token).await;
+        assert_eq!(answer.status, StatusCode::OK, "{view} {}", answer.text);
+        answer.json()
+    }
+}
+
+/// What must not differ between dialects.
+fn essence(mut view: Value) -> Value {
+    if let Some(members) = view.as_object_mut() {
+        members.remove("as_of");
+        members.remove("next_cursor");
+    }
+    view
+}
+
+#[tokio::test]
+async fn every_dialect_shows_the_same_cabinet() {
+    let mut seen: Option<Vec<Value>> = None;
+    let cases = [
+        (json!({}), ""),
+        (json!({ "wrapping": "data", "ids": "text", "dates": "iso" }), ""),
+        (
+            json!({ "wrapping": "result", "names": "other", "dates": "dotted", "russian_types": true }),
+            "",
+        ),
+        (
+            json!({ "wrapping": "array", "sums": "kopecks_text", "unsigned": true }),
+            "",
+        ),
+        (json!({ "sums": "rubles", "post_reads": true }), "rubles-post"),
+        (
+            json!({ "sums": "rubles_text", "names": "other", "russian_types": true, "unsigned": true }),
+            "rubles",
+        ),
+        (json!({ "token_header": "X-Token" }), "header"),
+    ];
+    for (dialect, settings) in cases {
+        let more = match settings {
+            "rubles-post" => {
+                "[probonus]\nsums = \"rubles\"\n[probonus.methods]\nfind_by_phone = \"POST\"\ntransactions = \"POST\"\n\
+                 get_balance_extended = \"POST\"\nget_by_id = \"POST\"\naccount_groups = \"POST\""
+            }
+            "rubles" => "[probonus]\nsums = \"rubles\"\nphone_format = \"national\"",
+            "header" => "[probonus]\ntoken_header = \"X-Token\"\nphone_format = \"e164\"",
+            _ => "",
+        };
+        let house = house(more).await;
+        house.probonus.speak(dialect.clone()).await;
+        let token = house.cabinet.token(ANNA).await;
+        let mut views = Vec::new();
+        for view in ["profile", "balance", "transactions?limit=5", "coupons"] {
+            views.push(essence(house.read(&token, view).await));
+        }
+        let check = views[2]["items"][0]["check_id"].as_str().expect("a check").to_owned();
+        views.push(essence(house.read(&token, &format!("checks/{check}")).await));
+        assert_eq!(views[0]["first_name"], "Анна");
+        assert_eq!(views[0]["gender"], "female");
+        assert_eq!(views[0]["birthday"], "1990-04-12");
+        assert!(views[1]["available"].as_i64().is_some_and(|sum| sum > 0));
+        assert!(
+            !views.iter().any(|view| view.to_string().contains("столик")),
+            "an upstream field nobody chose"
+        );
+        match &seen {
+            None => seen = Some(views),
+            Some(first) => assert_eq!(&views, first, "{dialect}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_renewed_once_for_all_and_a_refused_credential_heals() {
+    let clock = Clock::manual(friday_noon());
+    let probonus = ProBonus::start(&clock).await;
+    let store = sqlite();
+    let more = "[probonus]\ntoken = \"\"\nlogin = \"sandbox\"\npassword = \"sandbox\"";
+    let cabinet = {
+        // The usual settings carry a token; this one logs in.
+        Arc::new(TestCabinet::start(&probonus.sandbox.url(), "", &store.url, clock.clone(), more).await)
+    };
+    let token = cabinet.token(ANNA).await;
+    assert_eq!(cabinet.get("/api/v1/me/balance", &token).await.status, StatusCode::OK);
+    assert_eq!(probonus.calls("login").await, 1);
+    probonus
+        .control(Method::PUT, "/credential", json!({ "revoked": true }))
+        .await;
+    clock.advance(Duration::from_secs(120));
+    let token = cabinet.sign_in(ANNA).await["access_token"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    let stale = cabinet.get("/api/v1/me/balance", &token).await;
+    assert_eq!(
+        (stale.status, stale.json()["stale"].clone()),
+        (StatusCode::OK, json!(true))
+    );
+    let cold = cabinet.get("/api/v1/me/transactions", &token).await;
+    assert_eq!(
+        (cold.status.as_u16(), cold.code().as_str()),
+        (503, "upstream_unavailable")
+    );
+    assert!(cold.header("retry-after").is_some());
+    probonus.heal().await;
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(
+        cabinet.get("/api/v1/me/transactions", &token).await.status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn absent_in_all_seven_spellings_leads_to_signing_up_once() {
+    for absent in [
+        "not_found",
+        "no_content",
+        "empty",
+        "null",
+        "object",
+        "array",
+        "data_null",
+    ] {
+        let house = house("").await;
+        house.probonus.speak(json!({ "absent": absent })).await;
+        let verified = house.cabinet.sign_in(NOBODY).await;
+        assert_eq!(verified["account_state"], "absent", "{absent}");
+        let token = verified["access_token"].as_str().expect("a token").to_owned();
+        for view in [
+            "home",
+            "profile",
+            "balance",
+            "transactions",
+            "coupons",
+            "card",
+            "checks/1",
+        ] {
+            let answer = house.cabinet.get(&format!("/api/v1/me/{view}"), &token).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.code().as_str()),
+                (409, "account_absent"),
+                "{absent} {view}"
+            );
+        }
+        let barrier = Arc::new(Barrier::new(8));
+        let body = json!({ "first_name": "Иван", "last_name": "Тестов", "birthday": "1999-01-02", "consents": [] });
+        let racers = (0..8).map(|_| {
+            let (barrier, cabinet, token, body) = (barrier.clone(), house.cabinet.clone(), token.clone(), body.clone());
+            tokio::spawn(async move {
+                barrier.wait().await;
+                let request = cabinet
+                    .request(Method::POST, "/api/v1/me/registration")
+                    .bearer_auth(token);
+                send(request.json(&body)).await
+            })
+        });
+        let mut created = 0;
+        for racer in racers.collect::<Vec<_>>() {
+            let answer = racer.await.expect("a racer ends");
+            match answer.status.as_u16() {
+                201 => created += 1,
+                409 => assert!(["account_exists", "operation_in_progress"].contains(&answer.code().as_str())),
+                _ => panic!("{}", answer.text),
+            }
+        }
+        assert_eq!(created, 1, "{absent}");
+        assert_eq!(house.probonus.calls("insert_by_template").await, 1);
+        assert_eq!(house.read(&token, "profile").await["first_name"], "Иван");
+        assert_eq!(
+            house.read(&token, "balance").await["available"],
+            30_000,
+            "welcome bonuses"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nonsense_is_502_and_never_an_empty_balance() {
+    for kind in ["garbage", "html", "truncated", "wrong_type", "oversized"] {
+        let house = house("").await;
+        let token = house.cabinet.token(ANNA).await;
+        house
+            .probonus
+            .fault(json!({ "operation": "get_balance_extended", "kind": kind }))
+            .await;
+        let answer = house.cabinet.get("/api/v1/me/balance", &token).await;
+        let expected = if kind == "truncated" {
+            (503, "upstream_unavailable")
+        } else {
+            (502, "upstream_invalid")
+        };
+        assert!(
+            (answer.status.as_u16(), answer.code().as_str()) == expected || answer.status == StatusCode::BAD_GATEWAY,
+            "{kind} {}",
+            answer.text
+        );
+        let home = house.read(&token, "home").await;
+        assert_eq!(home["balance"], Value::Null);
+        assert_eq!(home["unavailable"], json!(["balance"]));
+        house.probonus.heal().await;
+        house.clock.advance(Duration::from_secs(5));
+        assert!(
+            house.read(&token, "balance").await["available"]
+                .as_i64()
+                .is_some_and(|sum| sum > 0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn another_guests_check_is_byte_for_byte_like_one_that_does_not_exist() {
+    let house = house("").await;
+    let anna = house.cabinet.token(ANNA).await;
+    let vera = house.cabinet.token("+79160000003").await;
+    let hers = house.read(&vera, "transactions?limit=1").await;
+    let hers = hers["items"][0]["check_id"].as_str().expect("a check").to_owned();
+    let ask = async |id: &str| {
+        let request = house.cabinet.request(Method::GET, &format!("/api/v1/me/checks/{id}"));
+        send(request.bearer_auth(&anna).header("x-request-id", "same")).await
+    };
+    let foreign = ask(&hers).await;
+    let missing = ask("999999999").await;
+    assert_eq!(foreign.status, StatusCode::NOT_FOUND);
+    assert_eq!(foreign.text, missing.text);
+    let heads = |answer: &crate::support::Answer| {
+        let mut heads: Vec<String> = answer
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value:?}"))
+            .collect();
+        heads.retain(|head| !head.starts_with("date"));
+        heads
+    };
+    assert_eq!(heads(&foreign), heads(&missing));
+    house.probonus.forget().await;
+    for hostile in [
+        "..%2f..%2fetc",
+        "%00",
+        "1%20OR%201=1",
+        "a%2Fb",
+        "ü",
+        &"9".repeat(100),
+        "%7B%22%24ne%22%3A1%7D",
+    ] {
+        let answer = ask(hostile).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{hostile}");
+    }
+    assert_eq!(house.probonus.calls("*").await, 0, "hostile ids never leave");
+}
+
+#[tokio::test]
+async fn hostile_queries_and_patches_get_field_and_code_and_cost_nothing_upstream() {
+    let house = house("").await;
+    let token = house.cabinet.token(ANNA).await;
+    house.read(&token, "transactions").await;
+    house.probonus.forget().await;
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=x", "limit"),
+        ("from=2026-02-30", "from"),
+        ("from=20260101", "from"),
+        ("from=2026-02-02&to=2026-01-01", "to"),
+        ("kind=theft", "kind"),
+        ("cursor=AAAA", "cursor"),
+        ("cursor=%27%3B--", "cursor"),
+        ("account_id=5", "account_id"),
+    ] {
+        let answer = house
+            .cabinet
+            .get(&format!("/api/v1/me/transactions?{query}"), &token)
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (422, "validation_failed"),
+            "{query}"
+        );
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{query}");
+    }
+    for (patch, field) in [
+        (json!({ "phone": "+79160000009" }), "phone"),
+        (json!({ "balance": 5 }), "balance"),
+        (json!({ "first_name": null }), "first_name"),
+        (json!({ "first_name": "x".repeat(101) }), "first_name"),
+        (json!({ "birthday": "3000-01-01" }), "birthday"),
+        (json!({ "gender": "cat" }), "gender"),
+        (json!({ "email": "no" }), "email"),
+    ] {
+        let request = house
+            .cabinet
+            .request(Method::PATCH, "/api/v1/me/profile")
+            .bearer_auth(&token);
+        let answer = send(request.json(&patch)).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (422, "validation_failed"),
+            "{patch}"
+        );
+        assert_eq!(answer.json()["errors"][0]["field"], field);
+    }
+    assert_eq!(house.probonus.calls("*").await, 0);
+}
+
+#[tokio::test]
+async fn an_edit_is_shown_by_the_next_read_and_respects_the_version() {
+    let house = house("").await;
+    let token = house.cabinet.token(ANNA).await;
+    let before = house.cabinet.get("/api/v1/me/profile", &token).await;
+    let etag = before.header("etag").expect("a tag").to_owned();
+    let patch = |body: Value| {
+        let request = house
+            .cabinet
+            .request(Method::PATCH, "/api/v1/me/profile")
+            .bearer_auth(&token);
+        request
+            .body(body.to_string())
+            .header("content-type", "application/merge-patch+json")
+    };
+    let stale = send(patch(json!({ "email": "a@example.ru" })).header("if-match", "\"other\"")).await;
+    assert_eq!(
+        (stale.status.as_u16(), stale.code().as_str()),
+        (412, "version_mismatch")
+    );
+    assert_eq!(house.probonus.calls("update").await, 0);
+    let done = send(patch(json!({ "email": "a@example.ru", "middle_name": null })).header("if-match", &etag)).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    let after = house.read(&token, "profile").await;
+    assert_eq!(
+        (after["email"].as_str(), after["middle_name"].as_str()),
+        (Some("a@example.ru"), None)
+    );
+    let again = send(patch(json!({ "email": "b@example.ru" })).header("if-match", &etag)).await;
+    assert_eq!(again.status, StatusCode::PRECONDITION_FAILED);
+    let blocked = house.cabinet.token("+79160000004").await;
+    let request = house
+        .cabinet
+        .request(Method::PATCH, "/api/v1/me/profile")
+        .bearer_auth(&blocked);
+    let refused = send(request.json(&json!({ "email": "c@example.ru" }))).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (403, "account_blocked")
+    );
+    assert_eq!(house.read(&blocked, "profile").await["blocked"], true);
+}
+
+#[tokio::test]
+async fn warm_views_ask_nobody_and_304_saves_the_body() {
+    let house = house("").await;
+    let token = house.cabinet.token(ANNA).await;
+    let views = ["profile", "balance", "transactions", "coupons"];
+    for view in views {
+        house.read(&token, view).await;
+    }
+    house.probonus.forget().await;
+    for _ in 0..20 {
+        for view in views {
+            let path = format!("/api/v1/me/{view}");
+            let answer = house.cabinet.get(&path, &token).await;
+            assert_eq!(answer.header("cache-status"), Some("guest-cabinet; hit"));
+            let etag = answer.header("etag").expect("a tag").to_owned();
+            let request = house.cabinet.request(Method::GET, &path).bearer_auth(&token);
+            let unchanged = send(request.header("if-none-match", etag)).await;
+            assert_eq!(
+                (unchanged.status, unchanged.text.as_str()),
+                (StatusCode::NOT_MODIFIED, "")
+            );
+        }
+    }
+    assert_eq!(house.probonus.calls("*").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cold_crowd_asks_once_whoever_leaves() {
+    let house = house("").await;
+    let token = house.cabinet.token(ANNA).await;
+    house.probonus.forget().await;
+    house
+        .probonus
+        .fault(json!({ "operation": "get_balance_extended", "kind": "latency", "latency_ms": 300 }))
+        .await;
+    let first = {
+        let (cabinet, token) = (house.cabinet.clone(), token.clone());
+        tokio::spawn(async move { cabinet.get("/api/v1/me/balance", &token).await })
+    };
+    while house.probonus.calls("get_balance_extended").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    first.abort();
+    let readers = (0..200).map(|_| {
+        let (cabinet, token) = (house.cabinet.clone(), token.clone());
+        tokio::spawn(async move { cabinet.get("/api/v1/me/balance", &token).await.status })
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        assert_eq!(reader.await.expect("a reader ends"), StatusCode::OK);
+    }
+    assert_eq!(house.probonus.calls("get_balance_extended").await, 1);
+}
+
+#[tokio::test]
+async fn on_a_bad_day_the_last_good_view_is_shown_as_such_even_after_a_restart() {
+    let clock = Clock::manual(friday_noon());
+    let probonus = ProBonus::start(&clock).await;
+    let store = sqlite();
+    let first = cabinet(&probonus, &store, &clock, "").await;
+    let token = first.token(ANNA).await;
+    let views = ["profile", "balance", "transactions", "coupons", "home"];
+    let mut known = Vec::new();
+    for view in views {
+        known.push(first.get(&format!("/api/v1/me/{view}"), &token).await.json());
+    }
+    let first = Arc::into_inner(first).expect("nobody else holds it");
+    first.running.stop().await;
+    probonus.fault(json!({ "kind": "status", "status": 500 })).await;
+    clock.advance(Duration::from_secs(200));
+    let second = cabinet(&probonus, &store, &clock, "").await;
+    for (view, known) in views.iter().zip(known) {
+        let answer = second.get(&format!("/api/v1/me/{view}"), &token).await;
+        assert_eq!(answer.status, StatusCode::OK, "{view} {}", answer.text);
+        let shown = answer.json();
+        assert_eq!(shown["stale"], true, "{view}");
+        assert_eq!(shown["as_of"], known["as_of"], "{view}");
+        let request = second
+            .request(Method::GET, &format!("/api/v1/me/{view}"))
+            .bearer_auth(&token);
+        let etag = answer.header("etag").expect("a tag").to_owned();
+        assert_eq!(
+            send(request.header("if-none-match", etag)).await.status,
+            StatusCode::OK,
+            "stale is always 200"
+        );
+    }
+    probonus.heal().await;
+    clock.advance(Duration::from_secs(11));
+    let healed = second.get("/api/v1/me/balance", &token).await.json();
+    assert_eq!(healed["stale"], false);
+    clock.advance(Duration::from_secs(2 * 86_400));
+    probonus.fault(json!({ "kind": "status", "status": 500 })).await;
+    let token = second.token(ANNA).await;
+    let too_old = second.get("/api/v1/me/balance", &token).await;
+    assert_eq!(
+        (too_old.status.as_u16(), too_old.code().as_str()),
+        (503, "upstream_unavailable")
+    );
+}
+
+#[tokio::test]
+async fn a_dead_probonus_is_not_asked_once_per_guest_request() {
+    let house = house("").await;
+    let token = house.cabinet.token(ANNA).await;
+    house.read(&token, "balance").await;
+    house.clock.advance(Duration::from_secs(100));
+    house.probonus.fault(json!({ "kind": "status", "status": 503 })).await;
+    house.probonus.forget().await;
+    for _ in 0..50 {
+        assert_eq!(house.read(&token, "balance").await["stale"], true);
+    }
+    assert!(house.probonus.calls("*").await <= 2, "one fetch with its second try");
+}
+
+#[tokio::test]
+async fn pull_to_refresh_asks_again_but_not_more_often_than_every_three_seconds() {
+    let house = house("").await;
+    let token = house.cabinet.token(ANNA).await;
+    house.read(&token, "balance").await;
+    house.probonus.forget().await;
+    let pull = async || {
+        let request = house
+            .cabinet
+            .request(Method::GET, "/api/v1/me/balance")
+            .bearer_auth(&token);
+        send(request.header("cache-control", "no-cache")).await
+    };
+    let before = house.read(&token, "balance").await["available"]
+        .as_i64()
+        .expect("a sum");
+    let till = json!({ "phone": ANNA, "sum": 100_000 });
+    house.probonus.control(Method::POST, "/till/purchase", till).await;
+    let after = pull().await.json()["available"].as_i64().expect("a sum");
+    assert_eq!(after - before, 5_000, "five percent of a thousand roubles");
+    for _ in 0..10 {
+        pull().await;
+    }
+    assert_eq!(house.probonus.calls("get_balance_extended").await, 1);
+    house.clock.advance(Duration::from_secs(3));
+    pull().await;
+    assert_eq!(house.probonus.calls("get_balance_extended").await, 2);
+}
+
+#[tokio::test]
+async fn pages_stay_stable_while_new_movements_arrive() {
+    let house = house("[cache]\ntransactions_fresh_ms = 0").await;
+    let token = house.cabinet.token(ANNA).await;
+    let mut ids = Vec::new();
+    let mut cursor = String::new();
+    let known = house.read(&token, "transactions?limit=100").await["items"]
+        .as_array()
+        .expect("items")
+        .len();
+    loop {
+        let page = house.read(&token, &format!("transactions?limit=3{cursor}")).await;
+        for item in page["items"].as_array().expect("items") {
+            ids.push(item["id"].as_str().expect("an id").to_owned());
+        }
+        let till = json!({ "phone": ANNA, "sum": 100_000 });
+        house.probonus.control(Method::POST, "/till/purchase", till).await;
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let mut unique = ids.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(
+        (ids.len(), unique.len()),
+        (known, known),
+        "nothing twice, nothing missing"
+    );
+    let other = house.cabinet.token("+79160000003").await;
+    let page = house.read(&token, "transactions?limit=3").await;
+    let cursor = page["next_cursor"].as_str().expect("more");
+    let stolen = house
+        .cabinet
+        .get(&format!("/api/v1/me/transactions?cursor={cursor}"), &other)
+        .await;
+    assert_eq!(
+        stolen.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "a cursor is its guest's own"
+    );
+}
+
+#[tokio::test]
+async fn after_a_write_no_replica_shows_the_older_view() {
+    let Some(store) = postgres().await else { return };
+    let clock = Clock::manual(friday_noon());
+    let probonus = ProBonus::start(&clock).await;
+    let one = cabinet(&probonus, &store, &clock, "").await;
+    let two = cabinet(&probonus, &store, &clock, "").await;
+    let token = one.token(ANNA).await;
+    for round in 0..10 {
+        assert_eq!(two.get("/api/v1/me/profile", &token).await.status, StatusCode::OK);
+        let email = format!("round{round}@example.ru");
+        let request = one.request(Method::PATCH, "/api/v1/me/profile").bearer_auth(&token);
+        assert_eq!(
+            send(request.json(&json!({ "email": email }))).await.status,
+            StatusCode::OK
+        );
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+        loop {
+            let seen = two.get("/api/v1/me/profile", &token).await.json();
+            if seen["email"] == email.as_str() {
+                break;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "the other replica still shows {seen}"
+            );
+            tokio::task::yield_now().await;
+        }
+    }
+    // What one replica learned the other does not ask for again.
+    clock.advance(Duration::from_secs(1));
+    one.get("/api/v1/me/balance", &token).await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
+    loop {
+        probonus.forget().await;
+        let three = cabinet(&probonus, &store, &clock, "").await;
+        assert_eq!(three.get("/api/v1/me/balance", &token).await.status, StatusCode::OK);
+        if probonus.calls("get_balance_extended").await == 0 {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "a kept view is used");
+    }
+}
