@@ -59,7 +59,7 @@ function question(asked, value) {
   } else {
     const type = asked.type === 'date' ? 'date' : asked.type === 'email' ? 'email' : 'text';
     const today = new Date().toISOString().slice(0, 10);
-    input = h('input', { type, ...given, disabled: false, maxlength: asked.max_length, min: type === 'date' && '1900-01-01', max: type === 'date' && today });
+    input = h('input', { type, ...given, disabled: false, maxlength: asked.max_length, pattern: asked.pattern, min: type === 'date' && '1900-01-01', max: type === 'date' && today });
   }
   if (asked.required) input.setAttribute('aria-required', 'true');
   input.removeAttribute('required');
@@ -78,6 +78,7 @@ function wrong(asked, input) {
   if (text === '') return asked.required ? t('field.required') : '';
   if (asked.type === 'email' && input.validity.typeMismatch) return t('field.email');
   if (asked.max_length && text.length > asked.max_length) return t('field.length');
+  if (input.validity.patternMismatch) return t('field.pattern');
   return '';
 }
 

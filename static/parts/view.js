@@ -42,6 +42,8 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
   const body = h('div', { class: 'view' }, skeleton(...bones));
   screen.root.append(bar, body);
   let running = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let later;
 
   /** @param {View} view */
   function set(view) {
@@ -72,10 +74,21 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
     running = false;
     button.removeAttribute('aria-busy');
     if (signal.aborted) return;
-    if ('problem' in answer) return failed(answer.problem);
+    clearTimeout(later);
+    if ('problem' in answer) {
+      failed(answer.problem);
+      return again(answer.problem instanceof Problem ? answer.problem.retryAfter : undefined);
+    }
     set(answer.view);
+    if (answer.view.stale) again();
     if (fresh && !answer.view.stale) toast(t('fresh.done'));
   }
+
+  /** Asks again by itself, so that the page comes back when ProBonus does. @param {number} [seconds] */
+  function again(seconds = 15) {
+    later = setTimeout(() => void (document.hidden || ask(false)), Math.max(seconds, 5) * 1000 * (1 + Math.random() / 2));
+  }
+  signal.addEventListener('abort', () => clearTimeout(later));
 
   /** @param {unknown} problem */
   function failed(problem) {
