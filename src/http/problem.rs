@@ -4,14 +4,15 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::language::Language;
 
 macro_rules! codes {
     ($($name:ident = $text:literal, $status:ident, $ru:literal, $en:literal;)*) => {
         /// Every code an error can carry.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
         #[expect(missing_docs, reason = "the titles say what each means")]
         pub enum ErrorCode {
             $(#[serde(rename = $text)] $name,)*
@@ -77,6 +78,16 @@ codes! {
     DeliveryUnavailable = "delivery_unavailable", SERVICE_UNAVAILABLE, "Код сейчас не отправить, попробуйте позже", "No code can be sent now, try again later";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Слишком много запросов, попробуйте через несколько секунд", "Too busy, try again in a few seconds";
 }
+
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        let codes = Self::ALL.iter().map(|code| code.as_str());
+        let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes));
+        schema.description(Some("Every code an error can carry.")).into()
+    }
+}
+
+impl ToSchema for ErrorCode {}
 
 /// What is wrong with one field of a body or query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
