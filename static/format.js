@@ -77,7 +77,7 @@ export function day(day) {
   const year = date.getUTCFullYear() === new Date().getFullYear() ? undefined : 'numeric';
   const text = new Intl.DateTimeFormat(locale(), { day: 'numeric', month: 'long', year, timeZone: 'UTC' }).format(date);
   // A number never stands at the end of a line without its month.
-  return text.replace(' ', '\u00a0');
+  return text.replace(/\sг\.$/, '').replace(' ', '\u00a0');
 }
 
 /**

@@ -67,7 +67,7 @@ impl Site {
         }
         let screen = if self.foreign {
             let first = name.split('/').next().unwrap_or_default();
-            !RESERVED.contains(&first) && !last_part(name).contains('.') && wants_page(headers)
+            !RESERVED.contains(&first) && !name.contains('.') && wants_page(headers)
         } else {
             let of_one = |prefix: &str| {
                 path.strip_prefix(prefix)
@@ -142,10 +142,6 @@ pub(super) async fn fallback(
             .into_response(),
         None => Problem::new(ErrorCode::NotFound).into_response(),
     }
-}
-
-fn last_part(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or_default()
 }
 
 fn wants_page(headers: &HeaderMap) -> bool {

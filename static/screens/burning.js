@@ -34,7 +34,7 @@ function table(days) {
   const total = days.reduce((sum, one) => sum + one.amount, 0);
   const left = (/** @type {string} */ on) => (daysUntil(on) <= 0 ? t('burning.today') : t('burning.days', { n: daysUntil(on) }));
   const head = h('tr', null, h('th', { scope: 'col' }, t('burning.day')), h('th', { scope: 'col' }, t('burning.left')), h('th', { scope: 'col', class: 'number' }, t('burning.amount')));
-  const rows = days.map((one) => h('tr', null, h('th', { scope: 'row' }, day(one.expires_on)), h('td', { class: 'muted' }, left(one.expires_on)), h('td', { class: 'number' }, bonuses(one.amount))));
+  const rows = days.map((one) => h('tr', null, h('th', { scope: 'row' }, day(one.expires_on)), h('td', { class: 'muted left' }, left(one.expires_on)), h('td', { class: 'number' }, bonuses(one.amount))));
   const foot = h('tr', null, h('th', { scope: 'row', colspan: 2 }, t('burning.total')), h('td', { class: 'number' }, bonuses(total)));
   return h('table', null, h('thead', null, head), h('tbody', null, rows), h('tfoot', null, foot));
 }

@@ -4,6 +4,7 @@ import * as api from '../api.js';
 import { h } from '../dom.js';
 import { countdown } from '../format.js';
 import { t } from '../language.js';
+import { pretty } from '../parts/phone-input.js';
 import { cardPicture } from '../parts/qr.js';
 import { showView } from '../parts/view.js';
 
@@ -22,8 +23,8 @@ export default async function card(screen) {
           { class: 'card pass' },
           h('p', { class: 'center' }, t('card.lead')),
           cardPicture(screen.signal),
-          h('p', { class: 'pass-label' }, t('card.identifier')),
-          h('p', { class: 'pass-number' }, view.identifier),
+          h('p', { class: 'pass-label' }, t(isPhone(view.identifier) ? 'profile.phone' : 'card.identifier')),
+          h('p', { class: 'pass-number' }, pretty(view.identifier)),
           lives,
           h('p', { class: 'small muted center' }, t('card.bright')),
         ),
@@ -44,4 +45,9 @@ export default async function card(screen) {
     }, 1000);
     screen.signal.addEventListener('abort', () => clearInterval(clock));
   }
+}
+
+/** @param {string} identifier */
+function isPhone(identifier) {
+  return /^\+\d+$/.test(identifier);
 }

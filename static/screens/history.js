@@ -18,7 +18,7 @@ const chosen = { kind: '', period: /** @type {typeof PERIODS[number]} */ ('year'
 
 /** @type {import('../router.js').Show} */
 export default async function history(screen) {
-  const place = h('div', null);
+  const place = h('div', { class: 'view' });
   screen.root.append(h('h1', null, t('history.title')), filters(), place);
   let current = new AbortController();
   await list();

@@ -64,7 +64,7 @@ function balance(view) {
     h('h2', { id: 'balance-label', class: 'hero-label' }, t('home.balance')),
     h('p', { class: 'hero-sum' }, h('span', { class: 'hero-number', 'data-balance': balance.available }, bonusNumber(balance.available)), ' ', h('span', { class: 'hero-word' }, bonusWord(balance.available))),
     balance.pending > 0 && h('p', { class: 'hero-note' }, t('home.pending', { amount: bonuses(balance.pending) })),
-    h('a', { class: 'hero-button', href: '/card' }, icon('card'), t('home.show')),
+    !view.profile?.blocked && h('a', { class: 'hero-button', href: '/card' }, icon('card'), t('home.show')),
   );
 }
 

@@ -16,7 +16,7 @@ import { speak, toast } from '../shell.js';
 
 /** @type {import('../router.js').Show} */
 export default async function profile(screen) {
-  const data = h('div', null);
+  const data = h('div', { class: 'view' });
   screen.root.append(h('h1', null, t('profile.title')), data, page(), h('a', { class: 'card row link', href: '/devices' }, h('span', { class: 'dot' }, icon('device')), h('span', { class: 'row-text' }, h('span', { class: 'row-title' }, t('profile.devices')), h('span', { class: 'small muted' }, t('profile.devices.hint'))), h('span', { class: 'row-go' }, icon('next'))), out());
   let edited = false;
   /** @type {Tagged | null} */

@@ -70,14 +70,12 @@ for (const [size, options] of Object.entries({ phone: PHONE, desktop: DESKTOP })
         document.querySelector('.refresh')?.click();
         return !document.querySelector('.notice-stale');
       }, null, { polling: 1000, timeout: 30_000 });
-      await guest.context.clearCookies();
-      await page.evaluate(() => localStorage.clear());
+      await guest.forget();
 
       for (const [name, phone] of Object.entries({ blocked: '+79160000004', newcomer: '+79160000002', 'sign-up': '+79160000008' })) {
         await guest.signIn(phone, { landing: name === 'sign-up' ? '/sign-up' : '/' });
         await look(name);
-        await guest.context.clearCookies();
-        await page.evaluate(() => localStorage.clear());
+        await guest.forget();
       }
       await guest.close();
     });

@@ -34,6 +34,12 @@ export async function visitor(browser, demo, options = {}) {
     page,
     context,
     hosts,
+    /** Ends up as a browser that has never been here. */
+    async forget() {
+      await page.evaluate(() => localStorage.clear());
+      await page.goto('about:blank');
+      await context.clearCookies();
+    },
     /** From now on messages like this one are no fault. */
     expect: (pattern) => expected.push(pattern),
     signIn,
@@ -51,7 +57,7 @@ export async function visitor(browser, demo, options = {}) {
     await page.goto('/sign-in');
     await page.getByRole('textbox').fill(phone);
     const challenge = await ask();
-    await page.getByRole('textbox').pressSequentially(await demo.code(challenge));
+    await page.locator('input.code').pressSequentially(await demo.code(challenge));
     await page.waitForURL((url) => url.pathname === landing);
     await page.locator('main h1').waitFor();
   }

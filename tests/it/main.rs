@@ -5,4 +5,5 @@ mod edges;
 mod guest_views;
 mod house;
 mod sign_in;
+mod site;
 mod support;
