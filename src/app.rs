@@ -16,7 +16,7 @@ use crate::entropy::Entropy;
 use crate::http::{App, Demo, Edge, Listener, Rooms, serve_admin};
 use crate::keys::Keys;
 use crate::model::Guest;
-use crate::partner::Partner;
+use crate::partner::{Partner, Tools};
 use crate::probonus::ProBonus;
 use crate::sign_in::{AccountProbe, AccountState, SignIn};
 use crate::store::{Store, StoreError};
@@ -148,11 +148,24 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
             day_start: config.business_day_start,
             fetch_time: config.probonus.timeout * 2 + Duration::from_millis(500),
         },
-        probonus,
+        probonus.clone(),
         store.clone(),
         keys.clone(),
         clock.clone(),
     );
+    let partner = Partner::start(
+        config.partners.clone(),
+        config.settling,
+        config.time_zone.clone(),
+        Tools {
+            probonus,
+            store: store.clone(),
+            keys: keys.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        },
+    )
+    .await?;
     let sign_in = SignIn::start(
         config.auth.clone(),
         store.clone(),
@@ -164,7 +177,7 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
     );
     Ok(App::new(Rooms {
         own_origin: config.public_origin(),
-        partner: Arc::new(Partner),
+        partner,
         sign_in,
         delivery,
         cabinet,
@@ -213,6 +226,7 @@ impl Running {
     pub async fn stop(self) {
         self.listener.stop().await;
         self.upkeep.abort();
+        self.app.partner.stop().await;
         self.app.sign_in.stop();
         self.app.cabinet.stop().await;
         self.app.delivery.stop().await;

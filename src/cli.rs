@@ -14,7 +14,9 @@ use crate::demo;
 use crate::entropy::Entropy;
 use crate::http;
 use crate::keys::hex;
+use crate::partner;
 use crate::sandbox::{Sandbox, SandboxConfig};
+use crate::store::Store;
 use crate::telemetry;
 
 /// A restaurant guest's personal cabinet over ProBonus.
@@ -45,6 +47,13 @@ enum Command {
     },
     /// Print the OpenAPI document
     Openapi,
+    /// Partner operations whose outcome nobody could prove: look at them, decide them
+    Operations {
+        #[command(subcommand)]
+        act: Operations,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// Print the hash of a partner's key, for `partners.<name>.key_sha256`
     HashKey {
         /// The key; without it, the first line of standard input is read
@@ -52,6 +61,29 @@ enum Command {
         /// Make a new key and print both
         #[arg(long, conflicts_with = "key")]
         generate: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Operations {
+    /// List operations
+    List {
+        /// In which state: pending, sent, registered, rejected, unknown
+        #[arg(long, default_value = "unknown")]
+        state: String,
+    },
+    /// Show one
+    Show {
+        /// Its id: a check's GUID, a refill's operation id
+        id: String,
+    },
+    /// Decide an unknown one, after looking into ProBonus
+    Resolve {
+        /// Its id
+        id: String,
+        /// What you saw in ProBonus
+        #[arg(value_parser = ["registered", "rejected"])]
+        outcome: String,
     },
 }
 
@@ -99,6 +131,10 @@ fn execute(command: Command) -> Result<ExitCode, String> {
         Command::Openapi => {
             print!("{}", http::document_text());
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Operations { act, file } => {
+            let config = Config::read(file.sources(), false).map_err(|error| error.to_string())?;
+            block_on(operations(act, config))
         }
         Command::HashKey { key, generate } => hash_key(key, generate),
     }
@@ -178,6 +214,43 @@ async fn start_sandbox(listen: SocketAddr) -> Result<Sandbox, String> {
         started => started,
     };
     started.map_err(|error| format!("--sandbox-listen: cannot listen on {listen}: {error}"))
+}
+
+async fn operations(act: Operations, config: Config) -> Result<ExitCode, String> {
+    let told = |error: crate::store::StoreError| format!("store.url: {error}");
+    let store = Store::open(&config.store_url).await.map_err(told)?;
+    let done = match act {
+        Operations::List { state } => {
+            let lines = partner::list(&store, &state).await.map_err(told)?;
+            println!("{} {state}", lines.len());
+            for line in lines {
+                println!("{line}");
+            }
+            true
+        }
+        Operations::Show { id } => {
+            let line = partner::show(&store, &id).await.map_err(told)?;
+            println!("{}", line.as_deref().unwrap_or("there is no such operation"));
+            line.is_some()
+        }
+        Operations::Resolve { id, outcome } => {
+            let clock = Clock::system();
+            let resolved = partner::resolve(&store, &clock, &id, outcome == "registered")
+                .await
+                .map_err(told)?;
+            println!(
+                "{}",
+                if resolved {
+                    outcome.as_str()
+                } else {
+                    "it is not unknown; see `operations show`"
+                }
+            );
+            resolved
+        }
+    };
+    store.close().await;
+    Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn hash_key(key: Option<String>, generate: bool) -> Result<ExitCode, String> {

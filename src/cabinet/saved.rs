@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::Cabinet;
 use crate::keys::{Keys, Purpose};
 use crate::model::{Guest, GuestKey};
-use crate::store::{SharedStore, ViewRow};
+use crate::store::{SharedStore, ViewRow, account_subject};
 
 /// Views waiting to be kept; more are dropped and counted.
 const QUEUE: usize = 2048;
@@ -96,11 +96,6 @@ fn bound_to(guest: GuestKey, view: &str) -> Vec<u8> {
 }
 
 impl Cabinet {
-    /// The keyed hash of an account's id.
-    pub(super) fn account_tag(&self, account: &str) -> [u8; 32] {
-        self.keys.mac(Purpose::View, &[b"account", account.as_bytes()])
-    }
-
     /// What the store keeps of a view, with the moment ProBonus said it.
     pub(super) async fn kept<K: DeserializeOwned>(&self, guest: &Guest, view: &str) -> Option<(K, i64)> {
         let row = self.store.view(guest.key, view).await.ok()??;
@@ -118,7 +113,7 @@ impl Cabinet {
         let account = self.known_account(guest);
         self.saver.save(Save {
             guest: guest.key,
-            account: account.map_or_else(Vec::new, |account| self.account_tag(account.as_str()).to_vec()),
+            account: account.map_or_else(Vec::new, |account| account_subject(&self.keys, &account).to_vec()),
             view: view.to_owned(),
             plain,
             as_of_us,

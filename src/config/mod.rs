@@ -23,7 +23,7 @@ use url::Url;
 pub use auth::{AuthConfig, Lifetime, LimitsConfig, TestPhone};
 pub use cache::CacheConfig;
 pub use delivery::{DeliveryConfig, GatewayName, SmscConfig, SmsruConfig, TelegramConfig, WebhookConfig};
-pub use partners::{PartnerConfig, Scope};
+pub use partners::{PartnerConfig, Scope, SettlingConfig};
 pub use probonus::{CredentialConfig, OPERATIONS, PhoneFormat, ProbonusConfig, Sums};
 pub use program::{Bilingual, CardIdentifier, Document, FieldName, FormField, ProgramConfig, ProgramLevel, Restaurant};
 pub use sources::{Sources, read_sources};
@@ -62,6 +62,8 @@ pub struct Config {
     pub web: WebConfig,
     /// `[partners.<name>]`.
     pub partners: BTreeMap<String, PartnerConfig>,
+    /// `[settling]`.
+    pub settling: SettlingConfig,
     /// `[program]`.
     pub program: ProgramConfig,
     /// `[telemetry]`.
@@ -144,6 +146,7 @@ impl Config {
             auth: AuthConfig::read(root.section("auth", problems), problems),
             web: WebConfig::read(root.section("web", problems), problems),
             partners: partners::read(root.section("partners", problems), problems),
+            settling: SettlingConfig::read(root.section("settling", problems), problems),
             program: ProgramConfig::read(root.section("program", problems), &zone_name, problems),
             telemetry: TelemetryConfig::read(root.section("telemetry", problems), demo, problems),
             time_zone,

@@ -50,6 +50,16 @@ impl<T: FromFields> FromRequestParts<App> for Query<T> {
     }
 }
 
+impl<T: FromFields> Body<T> {
+    /// Reads the body of a request whose caller has been admitted by something else than an extractor.
+    ///
+    /// # Errors
+    /// As the extractor.
+    pub async fn read(request: Request, app: &App) -> Result<Self, Problem> {
+        Self::from_request(request, app).await
+    }
+}
+
 async fn read<T: FromFields>(request: Request, types: &[&str]) -> Result<T, Problem> {
     let bytes = bytes_of(request, types).await?;
     let Strict(value) = serde_json::from_slice(&bytes).map_err(|_| Problem::new(ErrorCode::MalformedRequest))?;

@@ -15,6 +15,7 @@ mod layers;
 mod listener;
 mod openapi;
 mod operations;
+mod partner;
 mod problem;
 mod program;
 mod questionnaire;

@@ -9,7 +9,9 @@ use http::header;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{App, ErrorCode, Problem, auth, demo, events, guest, openapi, program, questionnaire, sessions, site};
+use super::{
+    App, ErrorCode, Problem, auth, demo, events, guest, openapi, partner, program, questionnaire, sessions, site,
+};
 
 /// The documented part of the table.
 fn table() -> OpenApiRouter<App> {
@@ -20,6 +22,7 @@ fn table() -> OpenApiRouter<App> {
         .merge(questionnaire::routes())
         .merge(guest::routes())
         .merge(events::routes())
+        .merge(partner::routes())
 }
 
 /// The OpenAPI document, as `/openapi.json` answers it and as it is kept in the repository.

@@ -1,4 +1,211 @@
-//! Money-like operations of partner systems: intent on disk, one call, settled outcome.
+//! Money-like writes exactly once, over an upstream that checks nothing: the intent is on disk before ProBonus is called, one call
+//! leaves, and when its outcome is not known it is settled by reading, never repeated blindly. Knows nothing of HTTP.
+//!
+//! `pending → sent → registered | rejected | unknown`. Found `pending` after a crash: nothing was sent, whoever asks again goes on. Found
+//! `sent`: it becomes `unknown` and is settled. Audit records (`target: "audit"`) name partner, operation and outcome, and nobody.
+
+mod console;
+mod keys;
+mod operate;
+mod order;
+mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use console::{list, resolve, show};
+pub use keys::Caller;
+pub use order::{CheckOrder, Order, RefillOrder, Whose};
+
+use crate::clock::Clock;
+use crate::config::{PartnerConfig, SettlingConfig};
+use crate::entropy::Entropy;
+use crate::keys::Keys;
+use crate::model::GuestKey;
+use crate::probonus::{ProBonus, UpstreamError};
+use crate::store::{SharedStore, StoreError};
+
+/// An owner that is not heard of for this long (µs) is gone. A living one says so every third of it.
+const LEASE_US: i64 = 6_000_000;
+
+/// What became of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Being worked on; nothing or something may have left.
+    Pending,
+    /// ProBonus has it.
+    Registered,
+    /// ProBonus refused it for good.
+    Rejected,
+    /// Not known yet; it is being settled.
+    Unknown,
+}
+
+/// An operation as its partner sees it.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// Its public id.
+    pub id: String,
+    /// What became of it.
+    pub state: State,
+    /// Calls to ProBonus that may have left.
+    pub attempts: i64,
+    /// When it was first asked for, in microseconds.
+    pub created_at_us: i64,
+    /// When the state last changed, in microseconds.
+    pub changed_at_us: i64,
+    /// Whether this is the outcome of an earlier request.
+    pub replayed: bool,
+}
+
+/// Why an operation went no further.
+#[derive(Debug, thiserror::Error)]
+pub enum PartnerError {
+    /// No key, or none of ours.
+    #[error("no partner's key")]
+    Unauthenticated,
+    /// The key does not have the scope.
+    #[error("the scope is missing")]
+    ScopeMissing,
+    /// Too many calls, or the day's sum is used up.
+    #[error("a limit is exhausted")]
+    TooMany {
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// The same GUID was used for another check.
+    #[error("another order under the same guid")]
+    CheckConflict,
+    /// The same key was used for another refill.
+    #[error("another order under the same key")]
+    IdempotencyMismatch,
+    /// The same operation is under way.
+    #[error("the operation is under way")]
+    InProgress,
+    /// ProBonus refused it for good.
+    #[error("ProBonus refused it")]
+    Rejected {
+        /// Whether this is the outcome of an earlier request.
+        replayed: bool,
+    },
+    /// Nobody has an account with this phone.
+    #[error("there is no account")]
+    AccountAbsent,
+    /// There is no such operation of this partner.
+    #[error("there is no such operation")]
+    NotFound,
+    /// ProBonus could not be reached; nothing was done.
+    #[error("ProBonus cannot be reached")]
+    Unavailable {
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// Too much at once; nothing was done.
+    #[error("too many calls are under way")]
+    Overloaded,
+    /// ProBonus answered nonsense; nothing was done.
+    #[error("ProBonus answered nonsense")]
+    UpstreamInvalid,
+    /// The store cannot be asked; nothing was sent.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A bug of ours.
+    #[error("a bug")]
+    Internal,
+}
+
+impl From<UpstreamError> for PartnerError {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Unavailable { retry_after, .. } => Self::Unavailable {
+                retry_after: retry_after.unwrap_or(Duration::from_secs(1)),
+            },
+            UpstreamError::CredentialRefused => Self::Unavailable {
+                retry_after: Duration::from_secs(5),
+            },
+            UpstreamError::Overloaded => Self::Overloaded,
+            UpstreamError::Refused { .. } | UpstreamError::Invalid => Self::UpstreamInvalid,
+        }
+    }
+}
 
 /// The room.
-pub struct Partner;
+pub struct Partner {
+    partners: std::collections::BTreeMap<String, PartnerConfig>,
+    settling: SettlingConfig,
+    zone: TimeZone,
+    probonus: Arc<ProBonus>,
+    store: SharedStore,
+    keys: Arc<Keys>,
+    clock: Clock,
+    entropy: Entropy,
+    wake: Notify,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What the room is given.
+pub struct Tools {
+    /// ProBonus.
+    pub probonus: Arc<ProBonus>,
+    /// State.
+    pub store: SharedStore,
+    /// Keys.
+    pub keys: Arc<Keys>,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+}
+
+impl Partner {
+    /// Opens the room and starts settling what an earlier life left open.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn start(
+        partners: std::collections::BTreeMap<String, PartnerConfig>,
+        settling: SettlingConfig,
+        zone: TimeZone,
+        tools: Tools,
+    ) -> Result<Arc<Self>, StoreError> {
+        if !tools.store.is_shared() {
+            tools.store.end_all_leases().await?;
+        }
+        let room = Arc::new(Self {
+            partners,
+            settling,
+            zone,
+            probonus: tools.probonus,
+            store: tools.store,
+            keys: tools.keys,
+            clock: tools.clock,
+            entropy: tools.entropy,
+            wake: Notify::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        tokio::spawn(settle::run(room.clone()));
+        Ok(room)
+    }
+
+    /// Ends the background work; operations under way are finished.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// What a guest's slots are outdated by when only the phone is known.
+    fn guest_key(&self, phone: &crate::model::Phone) -> GuestKey {
+        GuestKey(
+            self.keys
+                .mac(crate::keys::Purpose::PhoneFingerprint, &[phone.e164().as_bytes()]),
+        )
+    }
+}

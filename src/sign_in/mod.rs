@@ -109,10 +109,6 @@ pub struct SignIn {
 
 impl SignIn {
     /// Opens the room and starts its housekeeping and its listening to other replicas.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "this is the wiring: each argument is another room or tool"
-    )]
     pub fn start(
         config: AuthConfig,
         store: SharedStore,

@@ -127,6 +127,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "sign in", include_str!("../../migrations/0001_sign_in.sql")),
     (2, "delivery", include_str!("../../migrations/0002_delivery.sql")),
     (3, "views", include_str!("../../migrations/0003_views.sql")),
+    (4, "operations", include_str!("../../migrations/0004_operations.sql")),
 ];
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {

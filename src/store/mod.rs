@@ -7,6 +7,7 @@
 mod challenges;
 mod engine;
 mod limits;
+mod operations;
 mod outbox;
 mod sessions;
 mod signals;
@@ -17,10 +18,11 @@ use std::sync::Arc;
 pub use challenges::{ChallengeRow, Try};
 pub use engine::{Store, StoreError};
 pub use limits::{Count, Limit};
+pub use operations::OperationRow;
 pub use outbox::OutboxRow;
 pub use sessions::SessionRow;
 pub use signals::{Signal, Signals};
-pub use views::ViewRow;
+pub use views::{ViewRow, account_subject};
 
 /// The shared handle.
 pub type SharedStore = Arc<Store>;

@@ -1,7 +1,14 @@
 //! Last-seen views, sealed, with the watermark that keeps older ones away; who is signing up; what guests agreed to.
 
 use super::engine::{Store, StoreError, on_pool};
-use crate::model::GuestKey;
+use crate::keys::{Keys, Purpose, Tag};
+use crate::model::{AccountId, GuestKey};
+
+/// The keyed hash that an account's id is kept by.
+#[must_use]
+pub fn account_subject(keys: &Keys, account: &AccountId) -> Tag {
+    keys.mac(Purpose::View, &[b"account", account.as_str().as_bytes()])
+}
 
 /// A kept view.
 #[derive(Clone, Debug)]

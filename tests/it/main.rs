@@ -4,6 +4,7 @@ mod configuration;
 mod edges;
 mod guest_views;
 mod house;
+mod partner;
 mod sign_in;
 mod site;
 mod support;
