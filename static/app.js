@@ -1,12 +1,11 @@
 // The start: language, what is always on the page, the programme, then the first screen.
 
 import * as api from './api.js';
-import { loadTexts } from './language.js';
-import { go, start } from './router.js';
-import { isSignedIn, program, setProgram, setSignedIn, setWaiting } from './session.js';
+import { loadTexts, t } from './language.js';
+import { again, go, start } from './router.js';
+import { PATIENCE, isSignedIn, setProgram, setSignedIn, setWaiting } from './session.js';
 import { drawShell, toast } from './shell.js';
 import { forgetViews } from './parts/view.js';
-import { t } from './language.js';
 
 await loadTexts();
 drawShell();
@@ -32,20 +31,20 @@ function leave() {
   go('/sign-in', { replace: true });
 }
 
-// The programme's name and words; the page does not wait for them.
-async function loadProgram() {
+// The programme's name and words: nothing waits for them but sums, which are shown in its unit.
+async function loadProgram(late = false) {
+  const begun = Date.now();
   try {
     setProgram(await api.program());
-    drawShell();
   } catch {
-    addEventListener('online', loadProgram, { once: true });
-    setTimeout(() => program ?? loadProgram(), 10_000);
+    setTimeout(() => void loadProgram(true), 10_000);
+    return;
   }
+  drawShell();
+  // Sums were drawn without their unit by then.
+  if ((late || Date.now() - begun > PATIENCE) && isSignedIn()) again();
 }
-const loading = loadProgram();
-
-// Signs in at once where it is not needed, and shows sums in their unit: that much is worth a moment of waiting.
-await Promise.race([loading, new Promise((done) => setTimeout(done, 1500))]);
+void loadProgram();
 start();
 
 if ('serviceWorker' in navigator && isSecureContext) {

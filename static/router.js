@@ -2,7 +2,7 @@
 
 import { fill, byId, h } from './dom.js';
 import { t } from './language.js';
-import { isNew, isSignedIn, program, waiting } from './session.js';
+import { isNew, isSignedIn, program, waiting, want } from './session.js';
 import { clearNotice, markTab } from './shell.js';
 import { absent } from './parts/trouble.js';
 
@@ -63,7 +63,10 @@ function find(path) {
 
 /** Where the guest belongs instead, if not here. @param {Who} who @param {string} path */
 function elsewhere(who, path) {
-  if (who === 'guest' && !isSignedIn()) return '/sign-in';
+  if (who === 'guest' && !isSignedIn()) {
+    want(path);
+    return '/sign-in';
+  }
   if (who === 'stranger' && isSignedIn()) return '/';
   if (path === '/code' && !waiting()) return '/sign-in';
   if (who === 'guest' && isNew() && !['/sign-up', '/devices'].includes(path)) return '/sign-up';

@@ -9,9 +9,37 @@ import { keep, read } from './language.js';
 /** @type {Program | null} */
 export let program = null;
 
+/** How long views wait for the programme, in milliseconds. */
+export const PATIENCE = 1500;
+
+/** @type {() => void} */
+let known;
+
+/** Resolves when the programme is known, or when views should be drawn without waiting for it any longer. @type {Promise<void>} */
+export const programKnown = new Promise((done) => {
+  known = done;
+  setTimeout(done, PATIENCE);
+});
+
 /** @param {Program} loaded */
 export function setProgram(loaded) {
   program = loaded;
+  known();
+}
+
+/** Where the guest wanted to go before they had to sign in. */
+let wanted = '/';
+
+/** @param {string} path */
+export function want(path) {
+  wanted = path;
+}
+
+/** Once. */
+export function takeWanted() {
+  const path = wanted;
+  wanted = '/';
+  return path;
 }
 
 /** Whether this browser was signed in when it was last told. */

@@ -5,7 +5,7 @@ import { fill, h, icon } from '../dom.js';
 import { moment } from '../format.js';
 import { t } from '../language.js';
 import { go } from '../router.js';
-import { setSignedIn } from '../session.js';
+import { programKnown, setSignedIn } from '../session.js';
 import { clearNotice, notice, toast } from '../shell.js';
 import { skeleton, trouble } from './trouble.js';
 
@@ -67,8 +67,9 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
     if (running) return;
     running = true;
     button.setAttribute('aria-busy', 'true');
-    const answer = await load({ fresh, signal }).then(
-      (view) => ({ view }),
+    const asked = load({ fresh, signal });
+    const answer = await Promise.all([asked, programKnown]).then(
+      ([view]) => ({ view }),
       (/** @type {unknown} */ problem) => ({ problem }),
     );
     running = false;

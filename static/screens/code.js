@@ -7,7 +7,7 @@ import { t } from '../language.js';
 import { busy, field } from '../parts/field.js';
 import { line } from '../parts/trouble.js';
 import { go } from '../router.js';
-import { setSignedIn, setWaiting, waiting } from '../session.js';
+import { setSignedIn, setWaiting, takeWanted, waiting } from '../session.js';
 import { toast } from '../shell.js';
 import { fromMessage, watchDelivery } from '../parts/code-arrival.js';
 
@@ -19,6 +19,7 @@ export default function code({ root, signal }) {
   const length = challenge.code_length;
   const input = h('input', { type: 'text', inputmode: 'numeric', autocomplete: 'one-time-code', maxlength: length, pattern: `[0-9]{${length}}`, class: 'code', spellcheck: 'false' });
   const digits = field(input, { name: 'code', label: t('code.label', { n: length }) });
+  const heading = h('h1', null);
   const sent = h('p', { class: 'lead', id: 'code-sent' });
   const delivery = h('p', { class: 'small muted delivery', role: 'status' });
   const attempts = h('p', { class: 'small', role: 'status' });
@@ -27,9 +28,10 @@ export default function code({ root, signal }) {
   const others = h('div', { class: 'others' });
   const entry = h('div', { class: 'code-entry' });
   const form = h('form', { class: 'stack', novalidate: true, onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void verify(input.value)) }, entry, attempts, delivery);
+  const safe = h('p', { class: 'small muted center' }, t('code.safe'));
   const change = h('a', { class: 'quiet', href: '/sign-in', onclick: () => setWaiting(null) }, t('code.change'));
   root.append(
-    h('div', { class: 'card door' }, h('div', { class: 'door-mark' }, icon('phone')), h('h1', null, t('code.heading')), sent, form, h('div', { class: 'stack center' }, resend, others, lives, change), h('p', { class: 'small muted center' }, t('code.safe'))),
+    h('div', { class: 'card door' }, h('div', { class: 'door-mark' }, icon('phone')), heading, sent, form, h('div', { class: 'stack center' }, resend, others, lives, change), safe),
   );
 
   input.addEventListener('input', () => {
@@ -45,6 +47,8 @@ export default function code({ root, signal }) {
   function draw() {
     const call = challenge.channel === 'guest_call';
     sent.textContent = t(`code.${challenge.channel}`, { phone: challenge.masked_phone.replaceAll(' ', '\u00a0').replaceAll('-', '\u2011') });
+    heading.textContent = t(call ? 'code.heading.call' : 'code.heading');
+    safe.hidden = call;
     fill(entry, call ? calling() : digits.element);
     fill(others, elsewhere());
     if (!call) input.focus({ preventScroll: true });
@@ -107,7 +111,7 @@ export default function code({ root, signal }) {
       const { account_state: state } = await api.verifyCode(challenge.challenge_id, text, deviceName());
       setSignedIn(state === 'absent' ? 'new' : 'guest');
       setWaiting(null);
-      go(state === 'absent' ? '/sign-up' : '/', { replace: true });
+      go(state === 'absent' ? '/sign-up' : takeWanted(), { replace: true });
     } catch (problem) {
       input.value = '';
       failed(problem);

@@ -61,7 +61,7 @@ function balance(view) {
   return h(
     'section',
     { class: 'hero', 'aria-labelledby': 'balance-label' },
-    h('h2', { id: 'balance-label', class: 'hero-label' }, t('home.balance')),
+    h('h2', { id: 'balance-label', class: 'hero-label' }, t(view.profile?.blocked ? 'home.balance.blocked' : 'home.balance')),
     h('p', { class: 'hero-sum' }, h('span', { class: 'hero-number', 'data-balance': balance.available }, bonusNumber(balance.available)), ' ', h('span', { class: 'hero-word' }, bonusWord(balance.available))),
     balance.pending > 0 && h('p', { class: 'hero-note' }, t('home.pending', { amount: bonuses(balance.pending) })),
     !view.profile?.blocked && h('a', { class: 'hero-button', href: '/card' }, icon('card'), t('home.show')),

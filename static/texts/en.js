@@ -48,6 +48,7 @@ const texts = {
 
   'code.title': 'Code',
   'code.heading': 'Enter the code',
+  'code.heading.call': 'Confirm by a call',
   'code.sms': 'We sent a text message to {phone}',
   'code.telegram': 'We sent a Telegram message to {phone}',
   'code.flash_call': 'We are about to call {phone}. Do not answer: the code is the last digits of the number that calls',
@@ -101,6 +102,7 @@ const texts = {
   'home.hello': 'Hello, {name}',
   'home.hello.nameless': 'Hello',
   'home.balance': 'Yours to spend',
+  'home.balance.blocked': 'On the account',
   'home.pending': 'Another {amount} will be added later',
   'home.burn': '{amount} will expire on {day}',
   'home.burn.today': '{amount} will expire today',

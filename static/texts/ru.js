@@ -50,6 +50,7 @@ const texts = {
 
   'code.title': 'Код',
   'code.heading': 'Введите код',
+  'code.heading.call': 'Подтвердите звонком',
   'code.sms': 'Отправили SMS на {phone}',
   'code.telegram': 'Отправили сообщение в Telegram на {phone}',
   'code.flash_call': 'Сейчас позвоним на {phone}. Отвечать не нужно: код — последние цифры номера, с которого звонят',
@@ -103,6 +104,7 @@ const texts = {
   'home.hello': 'Здравствуйте, {name}',
   'home.hello.nameless': 'Здравствуйте',
   'home.balance': 'Можно потратить',
+  'home.balance.blocked': 'На счёте',
   'home.pending': 'Ещё {amount} начислим позже',
   'home.burn': '{day} сгорит {amount}',
   'home.burn.today': 'Сегодня сгорит {amount}',

@@ -39,6 +39,9 @@ for (const [size, options] of Object.entries({ phone: PHONE, desktop: DESKTOP })
       await page.waitForURL((url) => url.pathname === '/');
 
       guest.expect(/404/);
+      await settled(page);
+      await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+      await look('home-below');
       for (const [name, path] of Object.entries(SCREENS)) {
         await page.goto(path);
         await look(name);
@@ -80,4 +83,93 @@ for (const [size, options] of Object.entries({ phone: PHONE, desktop: DESKTOP })
       await guest.close();
     });
   }
+}
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`what is seldom seen is right too, in ${colorScheme}`, async () => {
+    const guest = await visitor(browser, demo, { colorScheme, reducedMotion: 'reduce', serviceWorkers: 'allow' });
+    const { page, context } = guest;
+    const look = async (name, loading = false) => {
+      if (!loading) await settled(page);
+      await guest.axe(`${name}, ${colorScheme}`);
+      await guest.shot(`${name}-phone-${colorScheme}`);
+    };
+
+    guest.expect(/422|503|ERR_INTERNET_DISCONNECTED|Failed to fetch/);
+    await page.goto('/sign-in');
+    await page.getByRole('textbox').fill('916');
+    await page.keyboard.press('Enter');
+    await look('sign-in-wrong');
+    await page.getByRole('textbox').fill('9160000003');
+    const { code } = await guest.askAndRead();
+    await page.locator('input.code').pressSequentially(code === '111111' ? '222222' : '111111');
+    await page.locator('.field.wrong').waitFor();
+    await look('code-wrong');
+    await guest.forget();
+
+    // The demo's console sends messages only; the page is shown an operator with more.
+    await page.route('**/auth/challenges', async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), channel: 'guest_call', channels: ['sms', 'guest_call', 'telegram'] } });
+    });
+    await page.goto('/sign-in');
+    await page.getByRole('textbox').fill('9160000007');
+    await guest.ask();
+    await page.locator('.calling').waitFor();
+    await look('code-by-call');
+    await page.unroute('**/auth/challenges');
+    await guest.forget();
+
+    await guest.signIn('+79160000008', { landing: '/sign-up' });
+    await page.getByLabel('Имя', { exact: true }).fill('Евгения');
+    await page.getByRole('button', { name: 'Завести карту' }).click();
+    await page.locator('.consent').first().scrollIntoViewIfNeeded();
+    await look('sign-up-wrong');
+    await guest.forget();
+
+    await guest.signIn('+79160000002');
+    await page.goto('/history');
+    await page.getByRole('button', { name: 'Списание', exact: true }).click();
+    await page.getByText('Движений нет').waitFor();
+    await look('history-empty');
+    await page.getByRole('button', { name: 'Switch to English' }).click();
+    await page.goto('/');
+    await look('home-english');
+    await page.goto('/profile');
+    await look('profile-english');
+    await page.getByRole('button', { name: 'Переключить на русский' }).click();
+
+    let release = () => {};
+    await page.route('**/me/home', async (route) => {
+      await new Promise((done) => (release = done));
+      await route.continue();
+    });
+    await page.goto('/');
+    await page.locator('.skeleton').waitFor();
+    await look('loading', true);
+    release();
+    await settled(page);
+    await page.unroute('**/me/home');
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    await page.goto('/devices');
+    await settled(page);
+    await context.setOffline(true);
+    await page.goto('/');
+    await page.getByText('Проверьте соединение').waitFor();
+    await look('offline-from-the-start');
+    await context.setOffline(false);
+
+    await page.route('**/me/home', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify({ code: 'upstream_unavailable', title: '' }) }));
+    await page.goto('/');
+    await page.getByText('Бонусная система не отвечает').waitFor();
+    await look('down');
+    await page.unroute('**/me/home');
+
+    await page.goto('/');
+    await settled(page);
+    await page.getByRole('button', { name: 'Demo' }).click();
+    await page.locator('.drawer .drawer-guest').first().waitFor();
+    await look('drawer');
+    await guest.close();
+  });
 }

@@ -44,6 +44,10 @@ export async function visitor(browser, demo, options = {}) {
     expect: (pattern) => expected.push(pattern),
     signIn,
     ask,
+    askAndRead: async () => {
+      const challenge = await ask();
+      return { ...challenge, code: await demo.code(challenge) };
+    },
     axe,
     shot,
     async close() {
