@@ -157,7 +157,8 @@ export const check = (id, reading) => json('GET', `/me/checks/${encodeURICompone
 export const card = (reading) => json('GET', '/me/card', reading);
 
 /** The card's QR as a picture. @param {Reading} reading @returns {Promise<Blob>} */
-export const cardPicture = async (reading) => (await send('GET', '/me/card.svg', { ...reading, headers: { Accept: 'image/svg+xml' } })).blob();
+export const cardPicture = async (reading) =>
+  (await send('GET', '/me/card.svg', { ...reading, headers: { Accept: 'image/svg+xml' } })).blob();
 
 /** The profile with the tag that an edit of it names. @param {Reading} reading @returns {Promise<Profile & { tag: string | null }>} */
 export async function profile(reading) {

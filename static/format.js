@@ -49,7 +49,9 @@ export function signed(amount) {
 export function money(amount) {
   const fraction = amount % 100 === 0 ? 0 : 2;
   const options = { style: 'currency', currency: 'RUB', currencyDisplay: 'narrowSymbol', minimumFractionDigits: fraction };
-  return new Intl.NumberFormat(locale(), /** @type {Intl.NumberFormatOptions} */ ({ ...options, maximumFractionDigits: 2 })).format(amount / 100);
+  return new Intl.NumberFormat(locale(), /** @type {Intl.NumberFormatOptions} */ ({ ...options, maximumFractionDigits: 2 })).format(
+    amount / 100,
+  );
 }
 
 /**

@@ -43,7 +43,8 @@ export function start() {
   addEventListener('popstate', () => void route());
   document.addEventListener('click', (event) => {
     const link = event.target instanceof Element && event.target.closest('a');
-    const plain = !event.defaultPrevented && event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+    const plain =
+      !event.defaultPrevented && event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
     if (!link || !plain || link.target || link.origin !== location.origin || !find(link.pathname) || link.hash) return;
     event.preventDefault();
     go(link.pathname);
@@ -58,7 +59,9 @@ export function again() {
 
 /** @param {string} path */
 function find(path) {
-  return screens.find((screen) => screen.path === path || (screen.path.length > 1 && screen.path.endsWith('/') && path.startsWith(screen.path)));
+  return screens.find(
+    (screen) => screen.path === path || (screen.path.length > 1 && screen.path.endsWith('/') && path.startsWith(screen.path)),
+  );
 }
 
 /** Where the guest belongs instead, if not here. @param {Who} who @param {string} path */
@@ -86,7 +89,9 @@ async function route(focus = true) {
   const root = h('div', { class: `screen ${screen ? `screen-${nameOf(screen.path)}` : ''}` });
   clearNotice();
   markTab(path, isSignedIn() && !isNew());
-  document.title = program ? t('title', { screen: t(screen?.title ?? 'absent'), name: program.name }) : t(screen?.title ?? 'absent');
+  document.title = program
+    ? t('title', { screen: t(screen?.title ?? 'absent'), name: program.name })
+    : t(screen?.title ?? 'absent');
   if (screen) {
     const shown = await screen.load().catch(() => null);
     if (signal.aborted) return;

@@ -27,7 +27,10 @@ export function drawShell() {
   }
   const tabs = byId('tabs');
   tabs.setAttribute('aria-label', t('tabs'));
-  fill(tabs, TABS.map((tab) => h('a', { class: 'tab', href: tab.path }, icon(tab.icon), h('span', null, t(tab.text)))));
+  fill(
+    tabs,
+    TABS.map((tab) => h('a', { class: 'tab', href: tab.path }, icon(tab.icon), h('span', null, t(tab.text)))),
+  );
   const other = byId('language');
   other.textContent = t('language.other');
   other.lang = language === 'ru' ? 'en' : 'ru';

@@ -14,7 +14,10 @@ worker.addEventListener('fetch', (/** @type {any} */ event) => {
   const { request } = event;
   const url = new URL(request.url);
   const ours = url.origin === worker.location.origin && request.method === 'GET';
-  const shell = request.mode === 'navigate' ? !/^\/(docs|openapi\.json|documents)/.test(url.pathname) : /\.(js|css|svg|png|webmanifest)$/.test(url.pathname);
+  const shell =
+    request.mode === 'navigate'
+      ? !/^\/(docs|openapi\.json|documents)/.test(url.pathname)
+      : /\.(js|css|svg|png|webmanifest)$/.test(url.pathname);
   if (ours && shell && !/^\/(api|partner|docs)\//.test(url.pathname)) event.respondWith(freshOrKept(request));
 });
 

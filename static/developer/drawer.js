@@ -40,16 +40,70 @@ async function open() {
 async function draw() {
   const { guests, sandbox_url: url } = await sandbox.demo;
   const [sent, faults] = await Promise.all([sandbox.codes(), sandbox.faults()]);
-  const on = faults.length > 0 ? faults.map((fault) => h('code', null, [fault.kind, fault.operation === '*' ? '' : fault.operation].join(' '))) : [say('ProBonus исправен', 'ProBonus is well')];
+  const on =
+    faults.length > 0
+      ? faults.map((fault) => h('code', null, [fault.kind, fault.operation === '*' ? '' : fault.operation].join(' ')))
+      : [say('ProBonus исправен', 'ProBonus is well')];
   fill(
     drawer,
-    h('div', { class: 'drawer-head' }, h('h2', { id: 'drawer-title' }, say('Для разработчика', 'For developers')), h('button', { type: 'button', class: 'quiet', onclick: () => drawer.close() }, say('Закрыть', 'Close'))),
+    h(
+      'div',
+      { class: 'drawer-head' },
+      h('h2', { id: 'drawer-title' }, say('Для разработчика', 'For developers')),
+      h('button', { type: 'button', class: 'quiet', onclick: () => drawer.close() }, say('Закрыть', 'Close')),
+    ),
     section(say('Войти как', 'Sign in as'), h('ul', { class: 'drawer-guests' }, guests.map(guest))),
-    section(say('Отправленные коды', 'Codes sent'), sent.length > 0 ? h('ul', null, sent.slice(0, 5).map((one) => h('li', null, `${one.masked_phone} — `, h('code', null, one.code)))) : h('p', { class: 'muted' }, say('Пока ни одного', 'None yet'))),
-    section(say('Касса', 'Till'), picker(guests), h('div', { class: 'drawer-row' }, act(say('Покупка на 1 000 ₽', 'Purchase, 1,000 ₽'), () => sandbox.purchase(phone, 100_000)), act(say('Списать 100 бонусов', 'Spend 100 bonuses'), () => sandbox.purchase(phone, 20_000, 10_000)), act(say('Вернуть последнюю', 'Refund the last'), () => sandbox.refund(phone)))),
-    section('ProBonus', h('p', { class: 'small', role: 'status' }, on), h('div', { class: 'drawer-row' }, FAULTS.map(({ ru, en, ...fault }) => act(say(ru, en), () => sandbox.addFault(fault))), act(say('Починить', 'Mend'), sandbox.clearFaults))),
-    section(say('Время ProBonus', 'ProBonus time'), h('div', { class: 'drawer-row' }, act(say('+1 час', '+1 hour'), () => sandbox.advanceClock(HOUR)), act(say('+1 день', '+1 day'), () => sandbox.advanceClock(24 * HOUR)), act(say('+30 дней', '+30 days'), () => sandbox.advanceClock(30 * 24 * HOUR)))),
-    section(say('Ещё', 'More'), h('p', null, h('a', { href: '/docs/', target: '_blank' }, 'Swagger UI'), ' · ', h('a', { href: url, target: '_blank', rel: 'noopener' }, say('Песочница', 'Sandbox')))),
+    section(
+      say('Отправленные коды', 'Codes sent'),
+      sent.length > 0
+        ? h(
+            'ul',
+            null,
+            sent.slice(0, 5).map((one) => h('li', null, `${one.masked_phone} — `, h('code', null, one.code))),
+          )
+        : h('p', { class: 'muted' }, say('Пока ни одного', 'None yet')),
+    ),
+    section(
+      say('Касса', 'Till'),
+      picker(guests),
+      h(
+        'div',
+        { class: 'drawer-row' },
+        act(say('Покупка на 1 000 ₽', 'Purchase, 1,000 ₽'), () => sandbox.purchase(phone, 100_000)),
+        act(say('Списать 100 бонусов', 'Spend 100 bonuses'), () => sandbox.purchase(phone, 20_000, 10_000)),
+        act(say('Вернуть последнюю', 'Refund the last'), () => sandbox.refund(phone)),
+      ),
+    ),
+    section(
+      'ProBonus',
+      h('p', { class: 'small', role: 'status' }, on),
+      h(
+        'div',
+        { class: 'drawer-row' },
+        FAULTS.map(({ ru, en, ...fault }) => act(say(ru, en), () => sandbox.addFault(fault))),
+        act(say('Починить', 'Mend'), sandbox.clearFaults),
+      ),
+    ),
+    section(
+      say('Время ProBonus', 'ProBonus time'),
+      h(
+        'div',
+        { class: 'drawer-row' },
+        act(say('+1 час', '+1 hour'), () => sandbox.advanceClock(HOUR)),
+        act(say('+1 день', '+1 day'), () => sandbox.advanceClock(24 * HOUR)),
+        act(say('+30 дней', '+30 days'), () => sandbox.advanceClock(30 * 24 * HOUR)),
+      ),
+    ),
+    section(
+      say('Ещё', 'More'),
+      h(
+        'p',
+        null,
+        h('a', { href: '/docs/', target: '_blank' }, 'Swagger UI'),
+        ' · ',
+        h('a', { href: url, target: '_blank', rel: 'noopener' }, say('Песочница', 'Sandbox')),
+      ),
+    ),
   );
 }
 
@@ -61,12 +115,25 @@ function section(title, ...children) {
 /** @param {sandbox.Guest} one */
 function guest(one) {
   const note = language === 'ru' ? one.note : (one.note_en ?? one.note);
-  return h('li', null, h('button', { type: 'button', class: 'drawer-guest', onclick: () => void signInAs(one) }, h('strong', null, one.name), h('span', { class: 'small' }, `${one.phone} · ${note}`)));
+  return h(
+    'li',
+    null,
+    h(
+      'button',
+      { type: 'button', class: 'drawer-guest', onclick: () => void signInAs(one) },
+      h('strong', null, one.name),
+      h('span', { class: 'small' }, `${one.phone} · ${note}`),
+    ),
+  );
 }
 
 /** @param {sandbox.Guest[]} guests */
 function picker(guests) {
-  const select = h('select', { 'aria-label': say('Чья покупка', 'Whose purchase'), onchange: () => (phone = select.value) }, guests.map((one) => h('option', { value: one.phone, selected: one.phone === phone }, one.name)));
+  const select = h(
+    'select',
+    { 'aria-label': say('Чья покупка', 'Whose purchase'), onchange: () => (phone = select.value) },
+    guests.map((one) => h('option', { value: one.phone, selected: one.phone === phone }, one.name)),
+  );
   return select;
 }
 

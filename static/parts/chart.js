@@ -22,11 +22,19 @@ export function bars(days, label) {
   const drawn = days.flatMap((day, index) => {
     const height = Math.max(((FLOOR - TOP) * day.amount) / most, 6);
     const middle = step * (index + 0.5);
-    const bar = svg('rect', { class: index === 0 ? 'bar bar-next' : 'bar', x: middle - thick / 2, y: FLOOR - height, width: thick, height, rx: Math.min(8, thick / 2, height / 2) });
+    const bar = svg('rect', {
+      class: index === 0 ? 'bar bar-next' : 'bar',
+      x: middle - thick / 2,
+      y: FLOOR - height,
+      width: thick,
+      height,
+      rx: Math.min(8, thick / 2, height / 2),
+    });
     const labelled = index % every === 0;
     return [
       bar,
-      labelled && svg('text', { class: 'bar-amount', x: middle, y: FLOOR - height - 10, 'text-anchor': 'middle' }, bonusNumber(day.amount)),
+      labelled &&
+        svg('text', { class: 'bar-amount', x: middle, y: FLOOR - height - 10, 'text-anchor': 'middle' }, bonusNumber(day.amount)),
       labelled && svg('text', { class: 'bar-day', x: middle, y: FLOOR + 24, 'text-anchor': 'middle' }, shortDay(day.expires_on)),
     ];
   });

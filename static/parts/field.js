@@ -7,7 +7,14 @@ import { t } from '../language.js';
 /** @typedef {import('../api.js').Program['form'][number]} Asked */
 
 /** How browsers fill each field by themselves. @type {{ [name: string]: string }} */
-const AUTOFILL = { first_name: 'given-name', last_name: 'family-name', middle_name: 'additional-name', birthday: 'bday', email: 'email', gender: 'sex' };
+const AUTOFILL = {
+  first_name: 'given-name',
+  last_name: 'family-name',
+  middle_name: 'additional-name',
+  birthday: 'bday',
+  email: 'email',
+  gender: 'sex',
+};
 
 /**
  * Puts a label, a hint and a place for the error around an input.
@@ -59,7 +66,15 @@ function question(asked, value) {
   } else {
     const type = asked.type === 'date' ? 'date' : asked.type === 'email' ? 'email' : 'text';
     const today = new Date().toISOString().slice(0, 10);
-    input = h('input', { type, ...given, disabled: false, maxlength: asked.max_length, pattern: asked.pattern, min: type === 'date' && '1900-01-01', max: type === 'date' && today });
+    input = h('input', {
+      type,
+      ...given,
+      disabled: false,
+      maxlength: asked.max_length,
+      pattern: asked.pattern,
+      min: type === 'date' && '1900-01-01',
+      max: type === 'date' && today,
+    });
   }
   if (asked.required) input.setAttribute('aria-required', 'true');
   input.removeAttribute('required');

@@ -19,14 +19,27 @@ export function row(movement, { dated = false, balance = false } = {}) {
   const when = dated ? dayNamed(dayOf(movement.occurred_at, zone)) : hour(movement.occurred_at, zone);
   const where = movement.restaurant?.name ?? movement.comment;
   const amount = h('span', { class: `amount ${movement.amount > 0 ? 'plus' : ''}` }, signed(movement.amount));
-  const after = balance && movement.balance_after !== null && h('span', { class: 'small muted' }, h('span', { class: 'hidden' }, t('history.after')), bonusNumber(movement.balance_after));
+  const after =
+    balance &&
+    movement.balance_after !== null &&
+    h('span', { class: 'small muted' }, h('span', { class: 'hidden' }, t('history.after')), bonusNumber(movement.balance_after));
   const inside = [
     h('span', { class: `dot dot-${movement.kind}` }, icon(ICONS[movement.kind])),
-    h('span', { class: 'row-text' }, h('span', { class: 'row-title' }, where ?? t(`kind.${movement.kind}`)), h('span', { class: 'small muted' }, [where && t(`kind.${movement.kind}`), when].filter(Boolean).join(' · '))),
+    h(
+      'span',
+      { class: 'row-text' },
+      h('span', { class: 'row-title' }, where ?? t(`kind.${movement.kind}`)),
+      h('span', { class: 'small muted' }, [where && t(`kind.${movement.kind}`), when].filter(Boolean).join(' · ')),
+    ),
     h('span', { class: 'row-end' }, amount, after),
   ];
   const content = movement.check_id
-    ? h('a', { class: 'row link', href: `/checks/${encodeURIComponent(movement.check_id)}` }, inside, h('span', { class: 'row-go' }, icon('next')))
+    ? h(
+        'a',
+        { class: 'row link', href: `/checks/${encodeURIComponent(movement.check_id)}` },
+        inside,
+        h('span', { class: 'row-go' }, icon('next')),
+      )
     : h('div', { class: 'row' }, inside);
   return h('li', { 'data-day': dayOf(movement.occurred_at, zone) }, content);
 }

@@ -9,14 +9,22 @@ import { t } from '../language.js';
  * @param {{ icon: import('../dom.js').IconName, heading: string, hint?: string, more?: import('../dom.js').Leaf[] }} options
  */
 export function message({ icon: name, heading, hint, more = [] }) {
-  return h('div', { class: 'message' }, h('div', { class: 'message-icon' }, icon(name)), h('h2', null, heading), hint && h('p', null, hint), ...more);
+  return h(
+    'div',
+    { class: 'message' },
+    h('div', { class: 'message-icon' }, icon(name)),
+    h('h2', null, heading),
+    hint && h('p', null, hint),
+    ...more,
+  );
 }
 
 /** What to say about a problem. @param {unknown} problem @returns {{ heading: string, hint?: string, icon: import('../dom.js').IconName }} */
 function words(problem) {
   const { code, title, retryAfter } = problem instanceof Problem ? problem : new Problem('internal', '');
   if (code === 'offline') return { heading: t('offline'), hint: t('offline.hint'), icon: 'cloud' };
-  if (code === 'upstream_unavailable' || code === 'upstream_invalid') return { heading: t('down'), hint: t('down.hint'), icon: 'cloud' };
+  if (code === 'upstream_unavailable' || code === 'upstream_invalid')
+    return { heading: t('down'), hint: t('down.hint'), icon: 'cloud' };
   if (code === 'too_many_requests' || code === 'overloaded') {
     return { heading: title || t('busy'), hint: retryAfter ? t('wait', { n: retryAfter }) : undefined, icon: 'clock' };
   }
@@ -32,7 +40,12 @@ function words(problem) {
 export function trouble(problem, retry) {
   const id = problem instanceof Problem && problem.code === 'internal' ? problem.requestId : undefined;
   const more = [h('button', { type: 'button', class: 'button', onclick: retry }, t('retry'))];
-  return h('div', { class: 'card', role: 'alert' }, message({ ...words(problem), more }), id && h('p', { class: 'small muted center' }, t('request', { id })));
+  return h(
+    'div',
+    { class: 'card', role: 'alert' },
+    message({ ...words(problem), more }),
+    id && h('p', { class: 'small muted center' }, t('request', { id })),
+  );
 }
 
 /** One line about a problem, for forms. @param {unknown} problem */
@@ -44,7 +57,12 @@ export function line(problem) {
 /** A page that does not exist. */
 export function absent() {
   const more = [h('a', { class: 'button', href: '/' }, t('absent.home'))];
-  return h('div', { class: 'card' }, h('h1', { class: 'hidden' }, t('absent')), message({ icon: 'receipt', heading: t('absent'), hint: t('absent.hint'), more }));
+  return h(
+    'div',
+    { class: 'card' },
+    h('h1', { class: 'hidden' }, t('absent')),
+    message({ icon: 'receipt', heading: t('absent'), hint: t('absent.hint'), more }),
+  );
 }
 
 /** Grey shapes while a view is on its way. @param {...number} heights in rem */

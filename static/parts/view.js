@@ -37,7 +37,12 @@ export function forgetView(key) {
 export async function showView(screen, { key, load, draw, bones, refused }) {
   const { signal } = screen;
   const since = h('span', null);
-  const button = h('button', { type: 'button', class: 'quiet refresh', onclick: () => void ask(true) }, icon('refresh'), h('span', null, t('fresh.refresh')));
+  const button = h(
+    'button',
+    { type: 'button', class: 'quiet refresh', onclick: () => void ask(true) },
+    icon('refresh'),
+    h('span', null, t('fresh.refresh')),
+  );
   const bar = h('div', { class: 'freshness', hidden: true }, since, button);
   const body = h('div', { class: 'view' }, skeleton(...bones));
   screen.root.append(bar, body);
@@ -100,7 +105,10 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
     } else if (known.has(key)) {
       const since = known.get(key).as_of;
       const words = code === 'offline' ? 'offline.shown' : 'stale';
-      notice(code === 'offline' ? 'offline' : 'stale', since ? t(words, { moment: moment(since) }) : t(code === 'offline' ? 'offline' : 'down'));
+      notice(
+        code === 'offline' ? 'offline' : 'stale',
+        since ? t(words, { moment: moment(since) }) : t(code === 'offline' ? 'offline' : 'down'),
+      );
     } else {
       fill(body, refused?.(problem) ?? trouble(problem, () => void ask(false)));
     }

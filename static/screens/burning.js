@@ -20,11 +20,16 @@ export default async function burning(screen) {
     bones: [16, 14],
     draw(view, body) {
       if (view.expiring.length === 0) {
-        body.append(h('div', { class: 'card' }, message({ icon: 'fire', heading: t('burning.none'), hint: t('burning.none.hint') })));
+        body.append(
+          h('div', { class: 'card' }, message({ icon: 'fire', heading: t('burning.none'), hint: t('burning.none.hint') })),
+        );
         return;
       }
       const label = t('burning.chart', { n: view.expiring.length });
-      body.append(h('div', { class: 'card' }, bars(view.expiring.slice(0, MOST_BARS), label)), h('div', { class: 'card' }, table(view.expiring)));
+      body.append(
+        h('div', { class: 'card' }, bars(view.expiring.slice(0, MOST_BARS), label)),
+        h('div', { class: 'card' }, table(view.expiring)),
+      );
     },
   });
 }
@@ -33,8 +38,27 @@ export default async function burning(screen) {
 function table(days) {
   const total = days.reduce((sum, one) => sum + one.amount, 0);
   const left = (/** @type {string} */ on) => (daysUntil(on) <= 0 ? t('burning.today') : t('burning.days', { n: daysUntil(on) }));
-  const head = h('tr', null, h('th', { scope: 'col' }, t('burning.day')), h('th', { scope: 'col' }, t('burning.left')), h('th', { scope: 'col', class: 'number' }, t('burning.amount')));
-  const rows = days.map((one) => h('tr', null, h('th', { scope: 'row' }, day(one.expires_on)), h('td', { class: 'muted left' }, left(one.expires_on)), h('td', { class: 'number' }, bonuses(one.amount))));
-  const foot = h('tr', null, h('th', { scope: 'row', colspan: 2 }, t('burning.total')), h('td', { class: 'number' }, bonuses(total)));
+  const head = h(
+    'tr',
+    null,
+    h('th', { scope: 'col' }, t('burning.day')),
+    h('th', { scope: 'col' }, t('burning.left')),
+    h('th', { scope: 'col', class: 'number' }, t('burning.amount')),
+  );
+  const rows = days.map((one) =>
+    h(
+      'tr',
+      null,
+      h('th', { scope: 'row' }, day(one.expires_on)),
+      h('td', { class: 'muted left' }, left(one.expires_on)),
+      h('td', { class: 'number' }, bonuses(one.amount)),
+    ),
+  );
+  const foot = h(
+    'tr',
+    null,
+    h('th', { scope: 'row', colspan: 2 }, t('burning.total')),
+    h('td', { class: 'number' }, bonuses(total)),
+  );
   return h('table', null, h('thead', null, head), h('tbody', null, rows), h('tfoot', null, foot));
 }

@@ -10,7 +10,10 @@ import { program } from '../session.js';
 
 /** @type {import('../router.js').Show} */
 export default async function check(screen) {
-  screen.root.append(h('a', { class: 'quiet back', href: '/history' }, icon('back'), t('check.back')), h('h1', { class: 'hidden' }, t('check.title')));
+  screen.root.append(
+    h('a', { class: 'quiet back', href: '/history' }, icon('back'), t('check.back')),
+    h('h1', { class: 'hidden' }, t('check.title')),
+  );
   await showView(screen, {
     key: `check ${screen.id}`,
     load: (reading) => api.check(screen.id, reading),
@@ -31,7 +34,17 @@ function receipt(view) {
   return h(
     'article',
     { class: 'receipt' },
-    h('header', null, h('h2', null, view.restaurant?.name ?? t('check.nameless')), address && h('p', { class: 'small muted' }, address), h('p', { class: 'small muted' }, [view.number && t('check.number', { number: view.number }), when && moment(when, zone)].filter(Boolean).join(' · '))),
+    h(
+      'header',
+      null,
+      h('h2', null, view.restaurant?.name ?? t('check.nameless')),
+      address && h('p', { class: 'small muted' }, address),
+      h(
+        'p',
+        { class: 'small muted' },
+        [view.number && t('check.number', { number: view.number }), when && moment(when, zone)].filter(Boolean).join(' · '),
+      ),
+    ),
     view.items.length > 0 ? dishes(view.items) : h('p', { class: 'muted center' }, t('check.empty')),
     h(
       'dl',
@@ -40,7 +53,12 @@ function receipt(view) {
       sum(t('check.discount'), view.discount && -view.discount, minus),
       sum(t('check.bonus_spent'), view.bonus_spent && -view.bonus_spent, (amount) => `−${bonuses(-amount)}`),
       sum(t('check.money_spent'), view.money_spent, money, 'sum-total'),
-      sum(t('check.bonus_accrued'), view.bonus_accrued, (amount) => (amount > 0 ? `+${bonuses(amount)}` : signed(amount)), 'sum-plus'),
+      sum(
+        t('check.bonus_accrued'),
+        view.bonus_accrued,
+        (amount) => (amount > 0 ? `+${bonuses(amount)}` : signed(amount)),
+        'sum-plus',
+      ),
     ),
   );
 }
@@ -57,9 +75,18 @@ function dishes(items) {
     const detail = many && item.quantity && item.price ? `${quantity(item.quantity)} × ${money(item.price)}` : null;
     const less = item.discount ? `${t('check.discount')} ${minus(-item.discount)}` : null;
     const notes = [detail, less].filter(Boolean).join(' · ');
-    return h('tr', null, h('th', { scope: 'row' }, item.name ?? '—', notes && h('span', { class: 'small muted dish-note' }, notes)), h('td', { class: 'number' }, item.amount === null ? '' : money(item.amount)));
+    return h(
+      'tr',
+      null,
+      h('th', { scope: 'row' }, item.name ?? '—', notes && h('span', { class: 'small muted dish-note' }, notes)),
+      h('td', { class: 'number' }, item.amount === null ? '' : money(item.amount)),
+    );
   };
-  const head = h('thead', { class: 'hidden' }, h('tr', null, h('th', { scope: 'col' }, t('check.dish')), h('th', { scope: 'col' }, t('check.amount'))));
+  const head = h(
+    'thead',
+    { class: 'hidden' },
+    h('tr', null, h('th', { scope: 'col' }, t('check.dish')), h('th', { scope: 'col' }, t('check.amount'))),
+  );
   return h('table', { class: 'dishes' }, head, h('tbody', null, items.map(dish)));
 }
 

@@ -17,7 +17,15 @@ import { fromMessage, watchDelivery } from '../parts/code-arrival.js';
 export default function code({ root, signal }) {
   let challenge = /** @type {Waiting} */ (waiting());
   const length = challenge.code_length;
-  const input = h('input', { type: 'text', inputmode: 'numeric', autocomplete: 'one-time-code', maxlength: length, pattern: `[0-9]{${length}}`, class: 'code', spellcheck: 'false' });
+  const input = h('input', {
+    type: 'text',
+    inputmode: 'numeric',
+    autocomplete: 'one-time-code',
+    maxlength: length,
+    pattern: `[0-9]{${length}}`,
+    class: 'code',
+    spellcheck: 'false',
+  });
   const digits = field(input, { name: 'code', label: t('code.label', { n: length }) });
   const heading = h('h1', null);
   const sent = h('p', { class: 'lead', id: 'code-sent' });
@@ -27,11 +35,30 @@ export default function code({ root, signal }) {
   const resend = h('button', { type: 'button', class: 'quiet', onclick: () => again() });
   const others = h('div', { class: 'others' });
   const entry = h('div', { class: 'code-entry' });
-  const form = h('form', { class: 'stack', novalidate: true, onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void verify(input.value)) }, entry, attempts, delivery);
+  const form = h(
+    'form',
+    {
+      class: 'stack',
+      novalidate: true,
+      onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void verify(input.value)),
+    },
+    entry,
+    attempts,
+    delivery,
+  );
   const safe = h('p', { class: 'small muted center' }, t('code.safe'));
   const change = h('a', { class: 'quiet', href: '/sign-in', onclick: () => setWaiting(null) }, t('code.change'));
   root.append(
-    h('div', { class: 'card door' }, h('div', { class: 'door-mark' }, icon('phone')), heading, sent, form, h('div', { class: 'stack center' }, resend, others, lives, change), safe),
+    h(
+      'div',
+      { class: 'card door' },
+      h('div', { class: 'door-mark' }, icon('phone')),
+      heading,
+      sent,
+      form,
+      h('div', { class: 'stack center' }, resend, others, lives, change),
+      safe,
+    ),
   );
 
   input.addEventListener('input', () => {
@@ -46,7 +73,9 @@ export default function code({ root, signal }) {
 
   function draw() {
     const call = challenge.channel === 'guest_call';
-    sent.textContent = t(`code.${challenge.channel}`, { phone: challenge.masked_phone.replaceAll(' ', '\u00a0').replaceAll('-', '\u2011') });
+    sent.textContent = t(`code.${challenge.channel}`, {
+      phone: challenge.masked_phone.replaceAll(' ', '\u00a0').replaceAll('-', '\u2011'),
+    });
     heading.textContent = t(call ? 'code.heading.call' : 'code.heading');
     safe.hidden = call;
     fill(entry, call ? calling() : digits.element);
@@ -58,13 +87,23 @@ export default function code({ root, signal }) {
   /** Instead of a field, when the guest calls: the number, and nothing to type. */
   function calling() {
     const number = /** @type {{ dial?: string }} */ (challenge).dial;
-    return h('div', { class: 'calling' }, number && h('a', { class: 'button wide', href: `tel:${number}` }, icon('phone'), `${t('code.call')} ${number}`), h('p', { class: 'muted', role: 'status' }, t('code.calling')));
+    return h(
+      'div',
+      { class: 'calling' },
+      number && h('a', { class: 'button wide', href: `tel:${number}` }, icon('phone'), `${t('code.call')} ${number}`),
+      h('p', { class: 'muted', role: 'status' }, t('code.calling')),
+    );
   }
 
   function elsewhere() {
     const channels = challenge.channels.filter((channel) => channel !== challenge.channel);
     if (channels.length === 0) return [];
-    const one = (/** @type {api.Channel} */ channel) => h('button', { type: 'button', class: 'chip', 'data-channel': channel, onclick: () => again(channel) }, t(`code.by.${channel}`));
+    const one = (/** @type {api.Channel} */ channel) =>
+      h(
+        'button',
+        { type: 'button', class: 'chip', 'data-channel': channel, onclick: () => again(channel) },
+        t(`code.by.${channel}`),
+      );
     return [h('p', { class: 'small muted' }, t('code.elsewhere')), h('div', { class: 'chips' }, channels.map(one))];
   }
 
@@ -73,7 +112,8 @@ export default function code({ root, signal }) {
     const left = Math.max(challenge.expires_in - passed, 0);
     const pause = Math.max(challenge.resend_in - passed, 0);
     lives.textContent = left > 0 ? t('code.lives', { time: countdown(left) }) : t('code.over');
-    resend.textContent = left === 0 ? t('code.new') : pause > 0 ? t('code.resend.in', { time: countdown(pause) }) : t('code.resend');
+    resend.textContent =
+      left === 0 ? t('code.new') : pause > 0 ? t('code.resend.in', { time: countdown(pause) }) : t('code.resend');
     resend.toggleAttribute('disabled', pause > 0 && left > 0);
     for (const chip of others.querySelectorAll('button')) chip.toggleAttribute('disabled', pause > 0);
   }
@@ -145,7 +185,29 @@ export default function code({ root, signal }) {
 /** What the guest will recognise this browser by: `Chrome, Android`. */
 function deviceName() {
   const agent = navigator.userAgent;
-  const browser = /YaBrowser/.test(agent) ? 'Yandex' : /Edg\//.test(agent) ? 'Edge' : /Firefox/.test(agent) ? 'Firefox' : /Chrome|CriOS/.test(agent) ? 'Chrome' : /Safari/.test(agent) ? 'Safari' : 'Web';
-  const system = /iPhone/.test(agent) ? 'iPhone' : /iPad/.test(agent) ? 'iPad' : /Android/.test(agent) ? 'Android' : /Windows/.test(agent) ? 'Windows' : /Mac/.test(agent) ? 'Mac' : /Linux/.test(agent) ? 'Linux' : '';
+  const browser = /YaBrowser/.test(agent)
+    ? 'Yandex'
+    : /Edg\//.test(agent)
+      ? 'Edge'
+      : /Firefox/.test(agent)
+        ? 'Firefox'
+        : /Chrome|CriOS/.test(agent)
+          ? 'Chrome'
+          : /Safari/.test(agent)
+            ? 'Safari'
+            : 'Web';
+  const system = /iPhone/.test(agent)
+    ? 'iPhone'
+    : /iPad/.test(agent)
+      ? 'iPad'
+      : /Android/.test(agent)
+        ? 'Android'
+        : /Windows/.test(agent)
+          ? 'Windows'
+          : /Mac/.test(agent)
+            ? 'Mac'
+            : /Linux/.test(agent)
+              ? 'Linux'
+              : '';
   return [browser, system].filter(Boolean).join(', ');
 }

@@ -26,13 +26,27 @@ export default async function history(screen) {
   function filters() {
     const kinds = h('div', { class: 'chips', role: 'group', 'aria-label': t('history.kind') }, [chip(''), ...KINDS.map(chip)]);
     const own = h('div', { class: 'own-period', hidden: chosen.period !== 'own' }, date('from'), date('to'));
-    const select = h('select', { id: 'period', onchange: () => period(select.value, own) }, PERIODS.map((one) => h('option', { value: one, selected: one === chosen.period }, t(`history.period.${one}`))));
-    return h('div', { class: 'filters' }, kinds, h('div', { class: 'period' }, h('label', { for: 'period', class: 'hidden' }, t('history.period')), select), own);
+    const select = h(
+      'select',
+      { id: 'period', onchange: () => period(select.value, own) },
+      PERIODS.map((one) => h('option', { value: one, selected: one === chosen.period }, t(`history.period.${one}`))),
+    );
+    return h(
+      'div',
+      { class: 'filters' },
+      kinds,
+      h('div', { class: 'period' }, h('label', { for: 'period', class: 'hidden' }, t('history.period')), select),
+      own,
+    );
   }
 
   /** @param {'' | typeof KINDS[number]} kind */
   function chip(kind) {
-    return h('button', { type: 'button', class: 'chip', 'aria-pressed': chosen.kind === kind ? 'true' : 'false', onclick: pick }, kind ? t(`kind.${kind}`) : t('history.kind.all'));
+    return h(
+      'button',
+      { type: 'button', class: 'chip', 'aria-pressed': chosen.kind === kind ? 'true' : 'false', onclick: pick },
+      kind ? t(`kind.${kind}`) : t('history.kind.all'),
+    );
 
     /** @param {Event} event */
     function pick(event) {
@@ -52,7 +66,12 @@ export default async function history(screen) {
 
   /** @param {'from' | 'to'} end */
   function date(end) {
-    const input = h('input', { type: 'date', id: `period-${end}`, value: chosen[end], onchange: () => ((chosen[end] = input.value), void list()) });
+    const input = h('input', {
+      type: 'date',
+      id: `period-${end}`,
+      value: chosen[end],
+      onchange: () => ((chosen[end] = input.value), void list()),
+    });
     return h('div', { class: 'field' }, h('label', { for: input.id }, t(`history.${end}`)), input);
   }
 
@@ -63,12 +82,15 @@ export default async function history(screen) {
     screen.signal.addEventListener('abort', () => current.abort(), { signal });
     place.replaceChildren();
     const filter = filterOf();
-    await showView({ ...screen, root: place, signal }, {
-      key: `history ${JSON.stringify(filter)}`,
-      load: (reading) => api.history(filter, reading),
-      bones: [4.5, 4.5, 4.5, 4.5, 4.5],
-      draw: (view, body) => draw(view, body, filter, signal),
-    });
+    await showView(
+      { ...screen, root: place, signal },
+      {
+        key: `history ${JSON.stringify(filter)}`,
+        load: (reading) => api.history(filter, reading),
+        bones: [4.5, 4.5, 4.5, 4.5, 4.5],
+        draw: (view, body) => draw(view, body, filter, signal),
+      },
+    );
   }
 }
 
@@ -89,11 +111,17 @@ function filterOf() {
  */
 function draw(first, body, filter, signal) {
   if (first.items.length === 0) {
-    body.append(h('div', { class: 'card' }, message({ icon: 'receipt', heading: t('history.none'), hint: t('history.none.hint') })));
+    body.append(
+      h('div', { class: 'card' }, message({ icon: 'receipt', heading: t('history.none'), hint: t('history.none.hint') })),
+    );
     return;
   }
   const days = h('div', { class: 'days' });
-  const more = h('button', { type: 'button', class: 'button second wide', onclick: () => void busy(more, next) }, t('history.more'));
+  const more = h(
+    'button',
+    { type: 'button', class: 'button second wide', onclick: () => void busy(more, next) },
+    t('history.more'),
+  );
   const end = h('p', { class: 'small muted center' }, t('history.end'));
   let cursor = first.next_cursor;
   body.append(days, more, end);
@@ -122,7 +150,9 @@ function draw(first, body, filter, signal) {
   }
 
   // The next page comes before the guest reaches the end; the button is for keyboards and for a second try.
-  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && more.click(), { rootMargin: '300px' });
+  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && more.click(), {
+    rootMargin: '300px',
+  });
   watcher.observe(more);
   signal.addEventListener('abort', () => watcher.disconnect());
 }

@@ -11,12 +11,34 @@ import { setWaiting } from '../session.js';
 
 /** @type {import('../router.js').Show} */
 export default function phone({ root }) {
-  const input = h('input', { type: 'tel', inputmode: 'tel', autocomplete: 'tel', placeholder: '+7 916 000-00-00', maxlength: 32, class: 'large' });
+  const input = h('input', {
+    type: 'tel',
+    inputmode: 'tel',
+    autocomplete: 'tel',
+    placeholder: '+7 916 000-00-00',
+    maxlength: 32,
+    class: 'large',
+  });
   masked(input);
   const number = field(input, { name: 'phone', label: t('phone.label') });
   const submit = h('button', { class: 'button wide' }, t('phone.submit'));
-  const form = h('form', { class: 'stack', novalidate: true, onsubmit: send }, number.element, submit, h('p', { class: 'small muted center' }, t('phone.note')));
-  root.append(h('div', { class: 'card door' }, h('div', { class: 'door-mark' }, icon('gift')), h('h1', null, t('phone.heading')), h('p', { class: 'lead' }, t('phone.lead')), form));
+  const form = h(
+    'form',
+    { class: 'stack', novalidate: true, onsubmit: send },
+    number.element,
+    submit,
+    h('p', { class: 'small muted center' }, t('phone.note')),
+  );
+  root.append(
+    h(
+      'div',
+      { class: 'card door' },
+      h('div', { class: 'door-mark' }, icon('gift')),
+      h('h1', null, t('phone.heading')),
+      h('p', { class: 'lead' }, t('phone.lead')),
+      form,
+    ),
+  );
   input.focus({ preventScroll: true });
 
   /** @param {SubmitEvent} event */

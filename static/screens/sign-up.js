@@ -30,11 +30,25 @@ export default async function signUp({ root, signal }) {
     'form',
     { class: 'stack', novalidate: true, onsubmit: send },
     fields.map((one) => one.element),
-    consents.length > 0 && h('fieldset', { class: 'consents' }, h('legend', null, t('signup.consents')), consents.map((one) => one.element)),
+    consents.length > 0 &&
+      h(
+        'fieldset',
+        { class: 'consents' },
+        h('legend', null, t('signup.consents')),
+        consents.map((one) => one.element),
+      ),
     wrong,
     submit,
   );
-  root.append(h('div', { class: 'card door wide-door' }, h('h1', null, t('signup.heading')), h('p', { class: 'lead' }, t('signup.lead')), form));
+  root.append(
+    h(
+      'div',
+      { class: 'card door wide-door' },
+      h('h1', null, t('signup.heading')),
+      h('p', { class: 'lead' }, t('signup.lead')),
+      form,
+    ),
+  );
 
   /** @param {SubmitEvent} event */
   function send(event) {
@@ -51,7 +65,9 @@ export default async function signUp({ root, signal }) {
 
   async function register() {
     const answers = Object.fromEntries(fields.map((one) => [one.name, one.value()]).filter(([, value]) => value !== ''));
-    const agreed = consents.filter((one) => one.box.checked).map((one) => ({ document: one.document.id, version: one.document.version }));
+    const agreed = consents
+      .filter((one) => one.box.checked)
+      .map((one) => ({ document: one.document.id, version: one.document.version }));
     try {
       await api.signUp(/** @type {api.Registration} */ ({ ...answers, consents: agreed }));
       toast(t('signup.done'));
@@ -71,9 +87,19 @@ export default async function signUp({ root, signal }) {
 /** @param {api.Program['documents'][number]} document */
 function consent(document) {
   const id = `consent-${document.id}`;
-  const box = h('input', { type: 'checkbox', id, 'aria-describedby': `${id}-error`, 'aria-required': document.required ? 'true' : null });
+  const box = h('input', {
+    type: 'checkbox',
+    id,
+    'aria-describedby': `${id}-error`,
+    'aria-required': document.required ? 'true' : null,
+  });
   const error = h('p', { class: 'field-error', id: `${id}-error` });
-  const read = h('a', { href: document.url, target: '_blank', rel: 'noopener', class: 'small' }, t('document.read'), h('span', { class: 'hidden' }, ` «${document.title}», ${t('document.opens')}`));
+  const read = h(
+    'a',
+    { href: document.url, target: '_blank', rel: 'noopener', class: 'small' },
+    t('document.read'),
+    h('span', { class: 'hidden' }, ` «${document.title}», ${t('document.opens')}`),
+  );
   const label = h('label', { for: id }, document.title, !document.required && h('span', { class: 'muted' }, ` · ${t('optional')}`));
   const element = h('div', { class: 'consent' }, box, h('div', null, label, ' ', read, error));
   const check = () => {

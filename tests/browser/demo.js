@@ -33,11 +33,23 @@ export async function startDemo(settings = {}) {
   const ended = new Promise((done) => server.once('exit', done));
   process.once('exit', () => server.kill('SIGKILL'));
   for (let tries = 0; ; tries += 1) {
-    if (await fetch(`${url}/demo.json`).then((answer) => answer.ok, () => false)) break;
+    if (
+      await fetch(`${url}/demo.json`).then(
+        (answer) => answer.ok,
+        () => false,
+      )
+    )
+      break;
     if (tries > 200 || server.exitCode !== null) throw new Error(`the demo does not start:\n${log}`);
     await new Promise((done) => setTimeout(done, 100));
   }
-  return { url, control: control(`http://127.0.0.1:${sandbox}/sandbox`), codes: () => codes(url), code: (challenge) => code(url, challenge), stop };
+  return {
+    url,
+    control: control(`http://127.0.0.1:${sandbox}/sandbox`),
+    codes: () => codes(url),
+    code: (challenge) => code(url, challenge),
+    stop,
+  };
 
   async function stop() {
     server.kill('SIGTERM');
@@ -50,7 +62,11 @@ export async function startDemo(settings = {}) {
 /** Calls the sandbox's control: `control('POST', '/faults', {…})`. */
 function control(base) {
   return async (method, path, body) => {
-    const response = await fetch(base + path, { method, headers: { 'content-type': 'application/json' }, body: body && JSON.stringify(body) });
+    const response = await fetch(base + path, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: body && JSON.stringify(body),
+    });
     if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`);
     return response.json();
   };

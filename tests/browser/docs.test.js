@@ -34,7 +34,9 @@ test('the examples of web.md hold in a browser', async () => {
   await page.exposeFunction('codeOf', (challenge) => demo.code({ ...challenge, before: [] }));
   await page.goto(`${demo.url}/sign-in`);
   // Given to the debugger as text: the page's own policy would not let it become code.
-  await page.evaluate(`(async (cabinet) => { const assert = (right) => { if (!right) throw new Error('an example does not hold'); };\n${blocks('web.md')}\n})(location.origin)`);
+  await page.evaluate(
+    `(async (cabinet) => { const assert = (right) => { if (!right) throw new Error('an example does not hold'); };\n${blocks('web.md')}\n})(location.origin)`,
+  );
   await context.close();
 });
 
@@ -61,21 +63,29 @@ for (const file of readdirSync(`${DOCS}collection`).filter((name) => name.endsWi
 /** The requests of an `.http` file; its `@name = value` lines are added to `variables` unless they are there. */
 function parse(text, variables) {
   for (const [, name, value] of text.matchAll(/^@(\w+) = (.*)$/gm)) variables[name] ??= value;
-  return text.split(/^### /m).slice(1).map((part) => {
-    const [head, ...body] = part.split('\n\n');
-    const lines = head.split('\n');
-    const asked = lines.findIndex((line) => /^(GET|POST|PATCH|PUT|DELETE) /.test(line));
-    const [method, url] = lines[asked].split(' ');
-    return {
-      title: lines[0],
-      name: /^# @name (\w+)$/m.exec(head)?.[1],
-      status: Number(/^# (\d{3})$/m.exec(head)?.[1]),
-      method,
-      url,
-      headers: Object.fromEntries(lines.slice(asked + 1).filter(Boolean).map((line) => line.split(/: (.*)/))),
-      body: body.join('\n\n').trim() || undefined,
-    };
-  });
+  return text
+    .split(/^### /m)
+    .slice(1)
+    .map((part) => {
+      const [head, ...body] = part.split('\n\n');
+      const lines = head.split('\n');
+      const asked = lines.findIndex((line) => /^(GET|POST|PATCH|PUT|DELETE) /.test(line));
+      const [method, url] = lines[asked].split(' ');
+      return {
+        title: lines[0],
+        name: /^# @name (\w+)$/m.exec(head)?.[1],
+        status: Number(/^# (\d{3})$/m.exec(head)?.[1]),
+        method,
+        url,
+        headers: Object.fromEntries(
+          lines
+            .slice(asked + 1)
+            .filter(Boolean)
+            .map((line) => line.split(/: (.*)/)),
+        ),
+        body: body.join('\n\n').trim() || undefined,
+      };
+    });
 }
 
 async function send(request, variables, answers, cookie) {
@@ -95,7 +105,10 @@ async function send(request, variables, answers, cookie) {
 /** `name.response.body.$.a[0].b` out of an earlier answer. */
 function picked(answers, path) {
   const [, name, rest] = /^(\w+)\.response\.body\.\$(.*)$/.exec(path);
-  const value = rest.split(/[.[\]]+/).filter(Boolean).reduce((inside, key) => inside?.[key], answers[name]);
+  const value = rest
+    .split(/[.[\]]+/)
+    .filter(Boolean)
+    .reduce((inside, key) => inside?.[key], answers[name]);
   assert.ok(value !== undefined && value !== null, path);
   return value;
 }

@@ -1,27 +1,25 @@
 // Every screen, phone and desktop, light and dark: axe finds nothing, and a picture is left for people to look at.
 
-import { after, before, test } from 'node:test';
-import { startDemo } from './demo.js';
-import { DESKTOP, PHONE, launch, settled, visitor } from './visitor.js';
+import { test } from 'node:test';
+import { stage } from './stage.js';
+import { DESKTOP, PHONE, settled } from './visitor.js';
 
-let demo;
-let browser;
+const on = stage();
 
-before(async () => {
-  demo = await startDemo();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-});
-
-const SCREENS = { home: '/', history: '/history', burning: '/burning', card: '/card', profile: '/profile', devices: '/devices', 'not-found': '/checks/999999999' };
+const SCREENS = {
+  home: '/',
+  history: '/history',
+  burning: '/burning',
+  card: '/card',
+  profile: '/profile',
+  devices: '/devices',
+  'not-found': '/checks/999999999',
+};
 
 for (const [size, options] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
   for (const colorScheme of ['light', 'dark']) {
     test(`every screen is right on a ${size} in ${colorScheme}`, async () => {
-      const guest = await visitor(browser, demo, { ...options, colorScheme, reducedMotion: 'reduce' });
+      const guest = await on.come({ ...options, colorScheme, reducedMotion: 'reduce' });
       const { page } = guest;
       const look = async (name) => {
         await settled(page);
@@ -35,7 +33,7 @@ for (const [size, options] of Object.entries({ phone: PHONE, desktop: DESKTOP })
       const challenge = await guest.ask();
       await page.locator('input.code').waitFor();
       await look('code');
-      await page.locator('input.code').pressSequentially(await demo.code(challenge));
+      await page.locator('input.code').pressSequentially(await on.demo.code(challenge));
       await page.waitForURL((url) => url.pathname === '/');
 
       guest.expect(/404/);
@@ -61,33 +59,44 @@ for (const [size, options] of Object.entries({ phone: PHONE, desktop: DESKTOP })
 
       await page.goto('/');
       await settled(page);
-      await demo.control('POST', '/faults', { kind: 'status', status: 503 });
-      await page.waitForFunction(() => {
-        document.querySelector('.refresh')?.click();
-        return document.querySelector('.notice-stale');
-      }, null, { polling: 1000 });
+      await on.demo.control('POST', '/faults', { kind: 'status', status: 503 });
+      await page.waitForFunction(
+        () => {
+          document.querySelector('.refresh')?.click();
+          return document.querySelector('.notice-stale');
+        },
+        null,
+        { polling: 1000 },
+      );
       await page.locator('.toast').waitFor({ state: 'detached' });
       await look('stale');
-      await demo.control('DELETE', '/faults');
-      await page.waitForFunction(() => {
-        document.querySelector('.refresh')?.click();
-        return !document.querySelector('.notice-stale');
-      }, null, { polling: 1000, timeout: 30_000 });
+      await on.demo.control('DELETE', '/faults');
+      await page.waitForFunction(
+        () => {
+          document.querySelector('.refresh')?.click();
+          return !document.querySelector('.notice-stale');
+        },
+        null,
+        { polling: 1000, timeout: 30_000 },
+      );
       await guest.forget();
 
-      for (const [name, phone] of Object.entries({ blocked: '+79160000004', newcomer: '+79160000002', 'sign-up': '+79160000008' })) {
+      for (const [name, phone] of Object.entries({
+        blocked: '+79160000004',
+        newcomer: '+79160000002',
+        'sign-up': '+79160000008',
+      })) {
         await guest.signIn(phone, { landing: name === 'sign-up' ? '/sign-up' : '/' });
         await look(name);
         await guest.forget();
       }
-      await guest.close();
     });
   }
 }
 
 for (const colorScheme of ['light', 'dark']) {
   test(`what is seldom seen is right too, in ${colorScheme}`, async () => {
-    const guest = await visitor(browser, demo, { colorScheme, reducedMotion: 'reduce', serviceWorkers: 'allow' });
+    const guest = await on.come({ colorScheme, reducedMotion: 'reduce', serviceWorkers: 'allow' });
     const { page, context } = guest;
     const look = async (name, loading = false) => {
       if (!loading) await settled(page);
@@ -110,7 +119,10 @@ for (const colorScheme of ['light', 'dark']) {
     // The demo's console sends messages only; the page is shown an operator with more.
     await page.route('**/auth/challenges', async (route) => {
       const answer = await route.fetch();
-      await route.fulfill({ response: answer, json: { ...(await answer.json()), channel: 'guest_call', channels: ['sms', 'guest_call', 'telegram'] } });
+      await route.fulfill({
+        response: answer,
+        json: { ...(await answer.json()), channel: 'guest_call', channels: ['sms', 'guest_call', 'telegram'] },
+      });
     });
     await page.goto('/sign-in');
     await page.getByRole('textbox').fill('9160000007');
@@ -159,7 +171,13 @@ for (const colorScheme of ['light', 'dark']) {
     await look('offline-from-the-start');
     await context.setOffline(false);
 
-    await page.route('**/me/home', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify({ code: 'upstream_unavailable', title: '' }) }));
+    await page.route('**/me/home', (route) =>
+      route.fulfill({
+        status: 503,
+        contentType: 'application/problem+json',
+        body: JSON.stringify({ code: 'upstream_unavailable', title: '' }),
+      }),
+    );
     await page.goto('/');
     await page.getByText('Бонусная система не отвечает').waitFor();
     await look('down');
@@ -170,6 +188,5 @@ for (const colorScheme of ['light', 'dark']) {
     await page.getByRole('button', { name: 'Demo' }).click();
     await page.locator('.drawer .drawer-guest').first().waitFor();
     await look('drawer');
-    await guest.close();
   });
 }

@@ -12,7 +12,10 @@ export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, ha
 export const DESKTOP = { viewport: { width: 1280, height: 800 } };
 
 export const launch = () =>
-  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-background-networking'] });
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-background-networking'],
+  });
 
 /**
  * A browser of its own for one guest. `close()` fails if anything was said on the console that was not expected.
@@ -20,7 +23,14 @@ export const launch = () =>
  * @param {Awaited<ReturnType<import('./demo.js').startDemo>>} demo
  */
 export async function visitor(browser, demo, options = {}) {
-  const context = await browser.newContext({ baseURL: demo.url, locale: 'ru-RU', timezoneId: 'Europe/Moscow', serviceWorkers: 'block', ...PHONE, ...options });
+  const context = await browser.newContext({
+    baseURL: demo.url,
+    locale: 'ru-RU',
+    timezoneId: 'Europe/Moscow',
+    serviceWorkers: 'block',
+    ...PHONE,
+    ...options,
+  });
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
   const said = [];
@@ -52,7 +62,11 @@ export async function visitor(browser, demo, options = {}) {
     shot,
     async close() {
       await context.close();
-      assert.deepEqual(said.filter((text) => !expected.some((pattern) => pattern.test(text))), [], 'nothing was said on the console');
+      assert.deepEqual(
+        said.filter((text) => !expected.some((pattern) => pattern.test(text))),
+        [],
+        'nothing was said on the console',
+      );
     },
   };
 
@@ -81,8 +95,16 @@ export async function visitor(browser, demo, options = {}) {
   async function axe(what) {
     // The page's policy forbids injected scripts; a debugger's evaluation is not one.
     await page.evaluate(AXE);
-    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-    const told = violations.map((one) => `${one.id}: ${one.nodes.map((node) => `${node.html} (${node.any.map((check) => check.message).join('; ')})`).join('\n')}`);
+    const { violations } = await page.evaluate(() =>
+      window.axe.run(document, {
+        resultTypes: ['violations'],
+        runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+      }),
+    );
+    const told = violations.map(
+      (one) =>
+        `${one.id}: ${one.nodes.map((node) => `${node.html} (${node.any.map((check) => check.message).join('; ')})`).join('\n')}`,
+    );
     assert.deepEqual(told, [], `axe finds nothing on ${what}`);
   }
 
@@ -95,5 +117,11 @@ export async function visitor(browser, demo, options = {}) {
 /** Waits until nothing is loading any more. */
 export async function settled(page) {
   await page.locator('main h1, main h2').first().waitFor();
-  await page.waitForFunction(() => !document.querySelector('.skeleton, .qr[aria-busy]') && document.getAnimations().every((one) => one.playState !== 'running' || one.effect?.getComputedTiming().iterations === Infinity));
+  await page.waitForFunction(
+    () =>
+      !document.querySelector('.skeleton, .qr[aria-busy]') &&
+      document
+        .getAnimations()
+        .every((one) => one.playState !== 'running' || one.effect?.getComputedTiming().iterations === Infinity),
+  );
 }
