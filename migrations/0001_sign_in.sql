@@ -12,7 +12,11 @@ CREATE TABLE challenges (
     created_at_us BIGINT NOT NULL,
     expires_at_us BIGINT NOT NULL,
     resend_at_us BIGINT NOT NULL,
-    consumed_at_us BIGINT
+    consumed_at_us BIGINT,
+    -- The guest's own call came: it stands for the code.
+    confirmed_at_us BIGINT,
+    -- The keyed hash of digits that a gateway chose.
+    chosen_digits BYTEA
 );
 CREATE INDEX challenges_by_expiry ON challenges (expires_at_us);
 

@@ -1,9 +1,14 @@
--- Messages under way. `sealed` holds phone and code and is wiped as soon as the message's fate is known.
+-- Messages under way. `sealed` holds phone and code and is wiped as soon as the message's fate is known; while a guest's call is waited
+-- for, it holds by what the gateway is asked for it.
 
 CREATE TABLE outbox (
     id BYTEA NOT NULL PRIMARY KEY,
     challenge BYTEA NOT NULL,
     cooldown BYTEA,
+    -- The keyed hash of the phone that is to call us.
+    caller BYTEA,
+    -- The number it is to call.
+    dial TEXT,
     sealed BYTEA,
     state TEXT NOT NULL,
     gateway TEXT,
@@ -15,4 +20,5 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_by_state ON outbox (state, created_at_us);
 CREATE INDEX outbox_by_challenge ON outbox (challenge);
 CREATE INDEX outbox_by_provider ON outbox (provider_tag);
+CREATE INDEX outbox_by_caller ON outbox (caller) WHERE caller IS NOT NULL;
 CREATE INDEX outbox_by_expiry ON outbox (expires_at_us);

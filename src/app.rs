@@ -132,7 +132,7 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
     let probonus = Arc::new(probonus);
     let delivery = Delivery::start(
         &config.delivery,
-        config.public_url.host_str().unwrap_or("localhost"),
+        &config.public_url,
         store.clone(),
         keys.clone(),
         clock.clone(),

@@ -1,5 +1,7 @@
 //! Bringing a code to a phone: which gateways, in which order, with which credentials.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use url::Url;
 
@@ -10,6 +12,8 @@ use super::reader::{Problems, Section};
 pub struct DeliveryConfig {
     /// `gateways`: tried in this order: `smsru`, `smsc`, `telegram`, `webhook`, `console`. Required (`["console"]` in demo only).
     pub gateways: Vec<GatewayName>,
+    /// `timeout_ms`: how long one gateway may think, in milliseconds (`8000`); two together have half as long again.
+    pub timeout: Duration,
     /// `console.development`: lets `console` be used outside the demo, on a developer's machine (`false`).
     pub console_development: bool,
     /// `webhook.*`, when it is in the list.
@@ -132,6 +136,7 @@ impl DeliveryConfig {
         let used = |name: GatewayName| gateways.contains(&name);
         let config = Self {
             console_development,
+            timeout: Duration::from_millis(section.number("timeout_ms", 8000, 100..=10_000, problems)),
             webhook: WebhookConfig::read(
                 section.section("webhook", problems),
                 used(GatewayName::Webhook),

@@ -1,21 +1,25 @@
-//! A gateway that fails is left out for a while.
+//! A gateway that fails is left out for a while, longer each time it turns out not to have recovered.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::gateway::{Reason, SendError};
+use super::gateway::Reason::{AccountLimit, Auth, BadRequest, Balance, Content, Sender, Unavailable};
+use super::gateway::SendError;
 use crate::clock::Clock;
 
-/// How long a failing gateway is left out.
-const PAUSE: Duration = Duration::from_mins(1);
+/// How long a failing gateway is left out at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// Failures are counted over this time; an uncertain one counts half.
+/// Failures are counted over this time, in halves: an uncertain one counts one.
 const WINDOW: Duration = Duration::from_mins(1);
-const FAILURES: u32 = 3 * 2;
+const HALVES: u32 = 3 * 2;
 
 /// One gateway's breaker.
 pub(super) struct Breaker {
     clock: Clock,
+    /// Whether the gateway can be tried without a guest's message: then no guest's message is risked on it.
+    probed: bool,
     state: Mutex<State>,
 }
 
@@ -23,78 +27,196 @@ pub(super) struct Breaker {
 struct State {
     since: Duration,
     halves: u32,
-    open_until: Option<Duration>,
+    open: Option<Open>,
+}
+
+/// The gateway is left out.
+struct Open {
+    until: Duration,
+    pause: Duration,
+    /// One try is under way.
+    trying: bool,
+}
+
+/// What an outcome changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Nothing,
+    /// The gateway is left out from now on.
+    Opened,
+    /// The gateway is back.
+    Closed,
 }
 
 impl Breaker {
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, probed: bool) -> Self {
         Self {
             clock,
+            probed,
             state: Mutex::default(),
         }
     }
 
-    /// Whether the gateway may be tried; after the pause one message tries it.
+    /// Whether a message may be sent; after the pause one message tries the gateway, unless it is tried otherwise.
     pub fn allows(&self) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.steady();
-        match state.open_until {
+        match &mut state.open {
             None => true,
-            Some(until) if now < until => false,
-            Some(_) => {
-                state.open_until = Some(now + PAUSE);
-                true
-            }
+            Some(open) => !self.probed && open.starts_try(self.clock.steady()),
         }
     }
 
-    /// How a try went; says whether the gateway is left out from now on.
-    pub fn tell(&self, outcome: Result<(), SendError>) -> bool {
+    /// Whether the gateway should be tried now without a message; whoever is told so does it.
+    pub fn is_due(&self) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = state.open.as_mut().filter(|_| self.probed);
+        open.is_some_and(|open| open.starts_try(self.clock.steady()))
+    }
+
+    /// How long no message can be sent; `None` when one can.
+    pub fn closed_for(&self) -> Option<Duration> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = state.open.as_ref()?.until.saturating_sub(self.clock.steady());
+        (self.probed || !left.is_zero()).then_some(left)
+    }
+
+    /// How a try went.
+    pub fn tell(&self, outcome: Result<(), SendError>) -> Change {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.steady();
-        let weight = match outcome {
-            Ok(()) => {
-                *state = State::default();
-                return false;
-            }
-            Err(SendError::Uncertain) => 1,
-            Err(SendError::Rejected(Reason::Auth | Reason::Sender | Reason::Balance)) => FAILURES,
-            Err(SendError::Rejected(
-                Reason::BadRequest | Reason::Content | Reason::Unavailable | Reason::AccountLimit,
-            )) => 2,
-            // About the phone, not about the gateway.
-            Err(SendError::Rejected(_)) => return false,
+        let weight = weight(outcome);
+        let Some(open) = &mut state.open else {
+            return state.count(weight, now);
         };
-        if now.saturating_sub(state.since) > WINDOW {
-            state.since = now;
-            state.halves = 0;
+        // What was sent before the gateway was left out says nothing new.
+        if !open.trying {
+            return Change::Nothing;
         }
-        state.halves += weight;
-        if state.halves >= FAILURES {
-            state.open_until = Some(now + PAUSE);
-            return true;
+        if weight == 0 {
+            *state = State::default();
+            return Change::Closed;
         }
-        false
+        open.pause = (open.pause * 2).min(LONGEST_PAUSE);
+        open.until = now + open.pause;
+        open.trying = false;
+        Change::Nothing
+    }
+}
+
+impl Open {
+    /// Whether the pause is over; if so, it begins again, in case nothing is heard of this try.
+    fn starts_try(&mut self, now: Duration) -> bool {
+        let over = now >= self.until;
+        if over {
+            self.until = now + self.pause;
+            self.trying = true;
+        }
+        over
+    }
+}
+
+impl State {
+    fn count(&mut self, weight: u32, now: Duration) -> Change {
+        if now.saturating_sub(self.since) > WINDOW {
+            self.since = now;
+            self.halves = 0;
+        }
+        self.halves += weight;
+        if self.halves < HALVES {
+            return Change::Nothing;
+        }
+        self.open = Some(Open {
+            until: now + FIRST_PAUSE,
+            pause: FIRST_PAUSE,
+            trying: false,
+        });
+        Change::Opened
+    }
+}
+
+/// What an outcome says against the gateway, in halves of a failure.
+fn weight(outcome: Result<(), SendError>) -> u32 {
+    match outcome {
+        Err(SendError::Uncertain) => 1,
+        Err(SendError::Rejected(Auth | Sender | Balance)) => HALVES,
+        Err(SendError::Rejected(BadRequest | Content | Unavailable | AccountLimit)) => 2,
+        // Taken, or refused because of the phone.
+        Ok(()) | Err(SendError::Rejected(_)) => 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::gateway::Reason;
     use super::*;
 
-    #[test]
-    fn a_wrong_credential_opens_at_once_and_outages_after_three() {
+    const OUTAGE: Result<(), SendError> = Err(SendError::Rejected(Reason::Unavailable));
+
+    fn breaker(probed: bool) -> (Clock, Breaker) {
         let clock = Clock::manual(jiff::Timestamp::UNIX_EPOCH);
-        let breaker = Breaker::new(clock.clone());
-        let outage = Err(SendError::Rejected(Reason::Unavailable));
-        assert!(!breaker.tell(outage) && !breaker.tell(outage) && breaker.allows());
-        assert!(breaker.tell(outage) && !breaker.allows());
-        clock.advance(PAUSE);
+        (clock.clone(), Breaker::new(clock, probed))
+    }
+
+    #[test]
+    fn three_outages_within_a_minute_leave_it_out_and_one_message_tries_it_later() {
+        let (clock, breaker) = breaker(false);
+        assert_eq!(breaker.tell(OUTAGE), Change::Nothing);
+        clock.advance(WINDOW + Duration::from_secs(1));
+        assert_eq!(breaker.tell(OUTAGE), Change::Nothing);
+        assert_eq!(breaker.tell(OUTAGE), Change::Nothing);
+        assert!(breaker.allows() && breaker.closed_for().is_none());
+        assert_eq!(breaker.tell(OUTAGE), Change::Opened);
+        assert!(!breaker.allows());
+        assert_eq!(breaker.closed_for(), Some(FIRST_PAUSE));
+        assert_eq!(breaker.tell(Ok(())), Change::Nothing, "a straggler");
+        clock.advance(FIRST_PAUSE);
         assert!(breaker.allows(), "one message tries it");
         assert!(!breaker.allows(), "and only one");
-        breaker.tell(Ok(()));
+        assert_eq!(breaker.tell(OUTAGE), Change::Nothing);
+        clock.advance(FIRST_PAUSE);
+        assert!(!breaker.allows(), "the second pause is longer");
+        clock.advance(FIRST_PAUSE);
         assert!(breaker.allows());
-        assert!(!breaker.tell(Err(SendError::Rejected(Reason::BadPhone))) && breaker.allows());
-        assert!(breaker.tell(Err(SendError::Rejected(Reason::Auth))) && !breaker.allows());
+        assert_eq!(breaker.tell(Ok(())), Change::Closed);
+        assert!(breaker.allows() && breaker.allows());
+    }
+
+    #[test]
+    fn a_try_that_nothing_is_heard_of_is_made_again() {
+        let (clock, breaker) = breaker(false);
+        breaker.tell(Err(SendError::Rejected(Reason::Auth)));
+        clock.advance(FIRST_PAUSE);
+        assert!(breaker.allows() && !breaker.allows());
+        clock.advance(FIRST_PAUSE);
+        assert!(breaker.allows());
+    }
+
+    #[test]
+    fn wrong_credentials_leave_it_out_at_once_and_phones_never() {
+        let (_, breaker) = breaker(false);
+        for _ in 0..100 {
+            let about_the_phone = Err(SendError::Rejected(Reason::BadPhone));
+            assert_eq!(breaker.tell(about_the_phone), Change::Nothing);
+        }
+        for _ in 0..5 {
+            assert_eq!(breaker.tell(Err(SendError::Uncertain)), Change::Nothing);
+        }
+        assert!(breaker.allows());
+        assert_eq!(breaker.tell(Err(SendError::Uncertain)), Change::Opened);
+        let (_, breaker) = self::breaker(false);
+        assert_eq!(breaker.tell(Err(SendError::Rejected(Reason::Auth))), Change::Opened);
+    }
+
+    #[test]
+    fn a_gateway_that_tells_its_balance_is_not_tried_with_a_message() {
+        let (clock, breaker) = breaker(true);
+        assert!(!breaker.is_due());
+        breaker.tell(Err(SendError::Rejected(Reason::Balance)));
+        assert!(!breaker.is_due());
+        clock.advance(FIRST_PAUSE);
+        assert!(!breaker.allows() && breaker.closed_for().is_some());
+        assert!(breaker.is_due() && !breaker.is_due());
+        assert_eq!(breaker.tell(Ok(())), Change::Closed);
+        assert!(breaker.allows());
     }
 }

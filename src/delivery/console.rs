@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::gateway::{Accepted, Gateway, Message, SendError};
+use super::gateway::{Accepted, Gateway, Message, Proof, SendError};
 use crate::clock::Deadline;
 use crate::config::GatewayName;
 use crate::model::Channel;
@@ -54,6 +54,7 @@ impl Gateway for Console {
         Ok(Accepted {
             provider_id: None,
             balance: None,
+            proof: Proof::Code,
         })
     }
 }

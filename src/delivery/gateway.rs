@@ -1,10 +1,13 @@
-//! What a gateway is to the rest: it takes a finished text, or says why not.
+//! What a gateway is to the rest: it takes a finished message or says why not, and may report later.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use secrecy::SecretString;
 
+use super::report::{Event, Report, ReportRefused};
 use crate::clock::Deadline;
 use crate::config::GatewayName;
 use crate::model::{Channel, Phone};
@@ -18,6 +21,8 @@ pub(super) struct Message<'a> {
     pub text: &'a str,
     pub channel: Channel,
     pub language: &'a str,
+    /// Where the guest asked from, when that is a public address.
+    pub guest_ip: Option<IpAddr>,
     pub expires_at: Timestamp,
 }
 
@@ -27,6 +32,32 @@ pub(super) struct Accepted {
     pub provider_id: Option<String>,
     /// The account's balance in the gateway's currency, when it says so.
     pub balance: Option<f64>,
+    /// What the guest proves the phone by.
+    pub proof: Proof,
+}
+
+/// What the guest proves the phone by.
+pub(super) enum Proof {
+    /// Our code.
+    Code,
+    /// The last four digits of the number that calls, chosen by the gateway.
+    Digits(SecretString),
+    /// The guest calls `dial`.
+    Call {
+        /// The number to be called, `+7…`.
+        dial: String,
+        /// By what the gateway is asked whether the call came; `None` when it reports by itself only.
+        watched: Option<String>,
+    },
+}
+
+/// Whether the guest's call came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallSeen {
+    NotYet,
+    Seen,
+    /// It is no longer waited for.
+    Over,
 }
 
 /// Why a message was not taken.
@@ -63,6 +94,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    const ALL: [Self; 14] = [
+        Self::Auth,
+        Self::Balance,
+        Self::Sender,
+        Self::BadRequest,
+        Self::Content,
+        Self::Unavailable,
+        Self::AccountLimit,
+        Self::Unreachable,
+        Self::Country,
+        Self::StopList,
+        Self::BadPhone,
+        Self::RecipientLimit,
+        Self::Duplicate,
+        Self::Fraud,
+    ];
+
     /// The word in metrics and in what a webhook's receiver answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -87,24 +135,7 @@ impl Reason {
     /// The reason of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [
-            Self::Auth,
-            Self::Balance,
-            Self::Sender,
-            Self::BadRequest,
-            Self::Content,
-            Self::Unavailable,
-            Self::AccountLimit,
-            Self::Unreachable,
-            Self::Country,
-            Self::StopList,
-            Self::BadPhone,
-            Self::RecipientLimit,
-            Self::Duplicate,
-            Self::Fraud,
-        ]
-        .into_iter()
-        .find(|reason| reason.as_str() == name)
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 
     /// Whether another gateway is tried with the same code.
@@ -125,7 +156,17 @@ pub(super) enum SendError {
     Uncertain,
 }
 
-/// A gateway.
+impl SendError {
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected(reason) => reason.as_str(),
+            Self::Uncertain => "uncertain",
+        }
+    }
+}
+
+/// A gateway. What it cannot do it leaves as it stands here.
 #[async_trait]
 pub(super) trait Gateway: Send + Sync {
     fn name(&self) -> GatewayName;
@@ -135,6 +176,26 @@ pub(super) trait Gateway: Send + Sync {
 
     /// Hands a message over.
     async fn send(&self, message: &Message<'_>, deadline: Deadline) -> Result<Accepted, SendError>;
+
+    /// Whether [`Gateway::balance`] can be asked.
+    fn tells_balance(&self) -> bool {
+        false
+    }
+
+    /// The account's balance in the gateway's currency; shows that the gateway answers and knows us.
+    async fn balance(&self, _deadline: Deadline) -> Result<f64, SendError> {
+        Err(SendError::Uncertain)
+    }
+
+    /// Whether the guest's call came, by what the gateway gave to ask for it.
+    async fn call_seen(&self, _watched: &str, _deadline: Deadline) -> Result<CallSeen, SendError> {
+        Err(SendError::Uncertain)
+    }
+
+    /// What a report says, when it is the gateway's own.
+    fn report(&self, _report: &Report<'_>, _now: Timestamp) -> Result<Vec<Event>, ReportRefused> {
+        Err(ReportRefused::NotTaken)
+    }
 }
 
 /// The client of all gateways: no redirects, no proxies of the environment.

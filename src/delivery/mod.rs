@@ -2,19 +2,28 @@
 //!
 //! A message is kept before anybody promises it; nothing waits while a gateway thinks. What can no longer be known (the process died in
 //! the middle) is not sent again: the guest asks for the same code once more.
+//!
+//! Security events (`target: "security"`), none with a phone or code: `gateway_left_out`, `gateway_back`, `report_refused`,
+//! `guest_call_confirmed`.
 
 mod breaker;
 mod console;
 mod gateway;
+mod lines;
 mod reply;
+mod report;
+mod signature;
 mod smsc;
 mod smsru;
 mod telegram;
 mod text;
+mod upkeep;
 mod webhook;
 mod worker;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -24,15 +33,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use gateway::Reason;
+pub use lines::{GatewayAnswer, GatewayCheck, check};
+pub use report::{Report, ReportRefused};
 
 use crate::clock::Clock;
 use crate::config::{DeliveryConfig, GatewayName};
 use crate::entropy::Entropy;
-use crate::keys::{Keys, Purpose};
+use crate::keys::{Keys, Purpose, Tag};
 use crate::model::{Channel, Phone, Platform};
-use crate::store::{OutboxRow, SharedStore, StoreError};
-use breaker::Breaker;
-use gateway::Gateway;
+use crate::store::{NewMessage, SharedStore, StoreError};
+use lines::Line;
 
 /// A code to be brought to a phone.
 pub struct Order {
@@ -50,6 +60,8 @@ pub struct Order {
     pub platform: Platform,
     /// `ru` or `en`.
     pub language: &'static str,
+    /// From where the guest asked.
+    pub ip: Option<IpAddr>,
     /// It is of no use from then on.
     pub expires_at: Timestamp,
 }
@@ -69,6 +81,15 @@ pub enum DeliveryState {
     Confirmed,
 }
 
+/// How the message of a challenge fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Its state.
+    pub state: DeliveryState,
+    /// The number the guest is to call, `+7…`, once it is known.
+    pub dial: Option<String>,
+}
+
 /// What stands sealed in the outbox.
 #[derive(Serialize, Deserialize)]
 struct Content {
@@ -77,12 +98,7 @@ struct Content {
     channel: Channel,
     platform: Platform,
     language: String,
-}
-
-/// A gateway with its breaker.
-struct Line {
-    gateway: Box<dyn Gateway>,
-    breaker: Breaker,
+    ip: Option<IpAddr>,
 }
 
 /// The room.
@@ -90,6 +106,7 @@ pub struct Delivery {
     lines: Vec<Line>,
     channels: Vec<Channel>,
     texts: text::Texts,
+    timeout: Duration,
     store: SharedStore,
     keys: Arc<Keys>,
     clock: Clock,
@@ -98,49 +115,33 @@ pub struct Delivery {
     turns: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    console: Option<console::Shown>,
+    console: console::Shown,
 }
 
-/// Messages sent at once.
-const PARALLEL: usize = 64;
+/// Messages under way at once, over all gateways; each gateway has a bound of its own below this.
+const PARALLEL: usize = 256;
 
 impl Delivery {
-    /// Opens the room and starts sending what waits.
+    /// Opens the room and starts sending what waits. `public_url` is where guests and gateways reach us.
     ///
     /// # Errors
     /// One plain line about a gateway that cannot be set up.
     pub fn start(
         config: &DeliveryConfig,
-        host: &str,
+        public_url: &url::Url,
         store: SharedStore,
         keys: Arc<Keys>,
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Arc<Self>, String> {
-        let console = config
-            .gateways
-            .contains(&GatewayName::Console)
-            .then(console::Shown::default);
-        let http = gateway::client().map_err(|error| format!("delivery: {error}"))?;
-        let mut lines = Vec::new();
-        for name in &config.gateways {
-            let gateway = gateway(*name, config, &http, console.as_ref(), &clock)
-                .map_err(|problem| format!("delivery.{}: {problem}", name.as_str()))?;
-            lines.push(Line {
-                gateway,
-                breaker: Breaker::new(clock.clone()),
-            });
-        }
-        let mut channels: Vec<Channel> = Vec::new();
-        for channel in lines.iter().flat_map(|line| line.gateway.channels()) {
-            if !channels.contains(channel) {
-                channels.push(*channel);
-            }
-        }
+        let console = console::Shown::default();
+        let lines = lines::lines(config, public_url, &console, &clock)?;
+        let host = public_url.host_str().unwrap_or("localhost");
         let room = Arc::new(Self {
+            channels: lines::channels(&lines),
             lines,
-            channels,
             texts: text::Texts::new(config.brand.as_deref(), host, config.android_hash.as_deref()),
+            timeout: config.timeout,
             store,
             keys,
             clock,
@@ -151,11 +152,12 @@ impl Delivery {
             stop: CancellationToken::new(),
             console,
         });
-        tokio::spawn(worker::run(room.clone()));
+        room.tasks.spawn(worker::run(room.clone()));
+        room.tasks.spawn(upkeep::run(room.clone()));
         Ok(room)
     }
 
-    /// Ends the background work; messages under way are finished.
+    /// Ends the background work; messages under way are finished, waiting ones stay in the store.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -174,10 +176,18 @@ impl Delivery {
         self.lines.iter().map(|line| line.gateway.name()).collect()
     }
 
+    /// How long nothing can be sent by `channel`, because every gateway that offers it is left out; `None` when something can.
+    #[must_use]
+    pub fn closed_for(&self, channel: Channel) -> Option<Duration> {
+        let offering = self.lines.iter().filter(|line| line.offers(channel));
+        let pauses: Option<Vec<Duration>> = offering.map(|line| line.breaker.closed_for()).collect();
+        pauses?.into_iter().min()
+    }
+
     /// The latest codes that the console showed, newest first: masked phone and code. Empty without the console.
     #[must_use]
     pub fn console_codes(&self) -> Vec<(String, String)> {
-        self.console.as_ref().map(console::Shown::latest).unwrap_or_default()
+        self.console.latest()
     }
 
     /// Keeps a message to be sent at once and returns; no gateway is waited for.
@@ -194,17 +204,20 @@ impl Delivery {
             channel: order.channel,
             platform: order.platform,
             language: order.language.to_owned(),
+            ip: order.ip.filter(|ip| is_public(*ip)),
         };
         let id = self.entropy.bytes::<16>().to_vec();
         let plain = serde_json::to_vec(&content).expect("a message is plain data");
-        let row = OutboxRow {
+        let caller = (order.channel == Channel::GuestCall).then(|| self.caller_tag(&order.phone));
+        let message = NewMessage {
             sealed: self.keys.seal(Purpose::Outbox, &id, &plain),
             id,
             challenge: order.challenge,
             cooldown: order.cooldown,
+            caller: caller.map(|tag| tag.to_vec()),
             expires_at_us: order.expires_at.as_microsecond(),
         };
-        self.store.add_message(&row, self.clock.now_us()).await?;
+        self.store.add_message(&message, self.clock.now_us()).await?;
         self.wake.notify_one();
         Ok(())
     }
@@ -213,45 +226,45 @@ impl Delivery {
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn state(&self, challenge: &[u8]) -> Result<Option<DeliveryState>, StoreError> {
-        let state = self.store.message_state(challenge).await?;
-        Ok(state.map(|state| match state.as_str() {
-            "sent" => DeliveryState::Sent,
-            "delivered" => DeliveryState::Delivered,
-            "failed" => DeliveryState::Failed,
-            "confirmed" => DeliveryState::Confirmed,
-            _ => DeliveryState::Queued,
+    pub async fn progress(&self, challenge: &[u8]) -> Result<Option<Progress>, StoreError> {
+        let row = self.store.message_state(challenge).await?;
+        Ok(row.map(|(state, dial)| Progress {
+            state: match state.as_str() {
+                "sent" => DeliveryState::Sent,
+                "delivered" => DeliveryState::Delivered,
+                "failed" => DeliveryState::Failed,
+                "confirmed" => DeliveryState::Confirmed,
+                _ => DeliveryState::Queued,
+            },
+            dial,
         }))
     }
 
-    /// The keyed hash a gateway's own id of a message is kept by.
-    fn provider_tag(&self, gateway: GatewayName, id: &str) -> [u8; 32] {
-        self.keys.mac(
-            Purpose::Outbox,
-            &[b"provider", gateway.as_str().as_bytes(), id.as_bytes()],
-        )
+    /// Whether `digits` are those that a gateway chose for `challenge`, by the tag that is kept of them; constant time.
+    #[must_use]
+    pub fn are_chosen_digits(&self, challenge: &[u8], digits: &str, tag: &[u8]) -> bool {
+        let parts: &[&[u8]] = &[b"chosen", challenge, digits.as_bytes()];
+        self.keys.verify(Purpose::Code, parts, tag)
+    }
+
+    fn chosen_digits_tag(&self, challenge: &[u8], digits: &str) -> Tag {
+        self.keys.mac(Purpose::Code, &[b"chosen", challenge, digits.as_bytes()])
+    }
+
+    /// The keyed hash of a phone that is to call us.
+    fn caller_tag(&self, phone: &Phone) -> Tag {
+        self.keys.mac(Purpose::Outbox, &[b"caller", phone.e164().as_bytes()])
     }
 }
 
-fn gateway(
-    name: GatewayName,
-    config: &DeliveryConfig,
-    http: &reqwest::Client,
-    console: Option<&console::Shown>,
-    clock: &Clock,
-) -> Result<Box<dyn Gateway>, String> {
-    const MISSING: &str = "is in delivery.gateways and has no settings";
-    Ok(match name {
-        GatewayName::Console => Box::new(console::Console::new(console.cloned().unwrap_or_default())),
-        GatewayName::Webhook => {
-            let settings = config.webhook.clone().ok_or(MISSING)?;
-            Box::new(webhook::Webhook::new(settings, http.clone(), clock.clone())?)
+/// Whether an address may be told to a gateway as the guest's: gateways refuse those of private networks.
+fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.is_documentation())
         }
-        GatewayName::Smsru => Box::new(smsru::Smsru::new(config.smsru.clone().ok_or(MISSING)?, http.clone())),
-        GatewayName::Smsc => Box::new(smsc::Smsc::new(config.smsc.clone().ok_or(MISSING)?, http.clone())),
-        GatewayName::Telegram => Box::new(telegram::Telegram::new(
-            config.telegram.clone().ok_or(MISSING)?,
-            http.clone(),
-        )),
-    })
+        IpAddr::V6(ip) => {
+            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
+        }
+    }
 }

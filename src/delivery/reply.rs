@@ -33,11 +33,19 @@ pub(super) async fn exchange(request: RequestBuilder, deadline: Deadline) -> Res
         .unwrap_or(Err(SendError::Uncertain))
 }
 
-/// As [`exchange`], for gateways that always answer with a JSON object.
-pub(super) async fn json(request: RequestBuilder, deadline: Deadline) -> Result<(StatusCode, Value), SendError> {
+/// As [`exchange`], for gateways that always answer with a JSON object, whatever the status.
+pub(super) async fn json(request: RequestBuilder, deadline: Deadline) -> Result<Value, SendError> {
     let (status, body) = exchange(request, deadline).await?;
+    if status.is_server_error() {
+        return Err(SendError::Uncertain);
+    }
     let value = serde_json::from_slice::<Value>(&body).ok().filter(Value::is_object);
-    Ok((status, value.ok_or(SendError::Uncertain)?))
+    value.ok_or(match status.as_u16() {
+        429 => SendError::Rejected(Reason::AccountLimit),
+        // Somebody before the gateway turned it away.
+        300..=499 => SendError::Rejected(Reason::Unavailable),
+        _ => SendError::Uncertain,
+    })
 }
 
 /// A whole number that may stand there as text.
@@ -57,7 +65,8 @@ pub(super) fn number(value: &Value) -> Option<i64> {
 
 /// A sum of money that may stand there as text; for metrics only.
 pub(super) fn sum(value: &Value) -> Option<f64> {
-    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
+    let sum = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+    sum.filter(|sum| sum.is_finite())
 }
 
 /// A text or number as text.
@@ -66,5 +75,59 @@ pub(super) fn text(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
+    }
+}
+
+/// The last four of the digits that a gateway chose. A number has lost its leading zeros.
+pub(super) fn last_four(value: &Value) -> Option<String> {
+    let digits = match value {
+        Value::Number(_) => format!("{:04}", number(value).filter(|number| *number >= 0)?),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    let sane = (4..=8).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    sane.then(|| digits[digits.len() - 4..].to_owned())
+}
+
+/// The number that the guest is to call, as `+7…`.
+pub(super) fn dial(value: &Value) -> Option<String> {
+    let text = text(value)?;
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let usual = |c: char| c.is_ascii_digit() || " +-()".contains(c);
+    ((8..=15).contains(&digits.len()) && text.chars().all(usual)).then(|| format!("+{digits}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_come_as_numbers_and_as_text() {
+        for value in [json!(10), json!("10"), json!(10.0), json!(" 10 ")] {
+            assert_eq!((number(&value), sum(&value)), (Some(10), Some(10.0)), "{value}");
+        }
+        for value in [json!(null), json!("NaN"), json!("ten"), json!([10])] {
+            assert_eq!((number(&value), sum(&value)), (None, None), "{value}");
+        }
+    }
+
+    #[test]
+    fn digits_keep_their_zeros_and_their_end() {
+        for (value, digits) in [
+            (json!("0435"), Some("0435")),
+            (json!(435), Some("0435")),
+            (json!("120435"), Some("0435")),
+            (json!("435"), None),
+            (json!(-1), None),
+            (json!("12a4"), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(last_four(&value).as_deref(), digits, "{value}");
+        }
+        assert_eq!(dial(&json!("78005008275")).as_deref(), Some("+78005008275"));
+        assert_eq!(dial(&json!(78_005_008_275_i64)).as_deref(), Some("+78005008275"));
+        assert_eq!(dial(&json!("<a href=tel:78005008275>")), None);
     }
 }

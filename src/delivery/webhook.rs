@@ -1,23 +1,28 @@
 //! The operator's own receiver, signed by Standard Webhooks: whatever gateway there is, a few lines of the operator's reach it.
+//!
+//! It is sent `otp.send` and answers 204, or `{"accepted": true, "challenge"?: {"kind": "our_code" | "digits" | "guest_call", "expected"?,
+//! "dial"?}}`, or `{"accepted": false, "reason"}`. It may report `otp.delivery` (`{"attempt_id", "status": "delivered" | "failed"}`) and
+//! `otp.confirmed` (`{"attempt_id"}`: the guest's call came) to `/callbacks/webhook`, signed the same way with a secret of their own.
 
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use reqwest::StatusCode;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::gateway::{Accepted, Gateway, Message, Reason, SendError};
-use super::reply;
+use super::gateway::{Accepted, Gateway, Message, Proof, Reason, SendError};
+use super::reply::{self, dial, last_four};
+use super::report::{Event, Fate, Report, ReportRefused};
+use super::signature;
 use crate::clock::{Clock, Deadline};
 use crate::config::{GatewayName, WebhookConfig};
 use crate::model::Channel;
 
 /// The gateway.
 pub(super) struct Webhook {
-    config: WebhookConfig,
+    url: url::Url,
     key: hmac::Key,
+    report_keys: Vec<hmac::Key>,
     channels: Vec<Channel>,
     http: reqwest::Client,
     clock: Clock,
@@ -28,25 +33,16 @@ impl Webhook {
         if !config.allow_private && is_private(&config.url) {
             return Err("url names a private address; set delivery.webhook.allow_private = true to allow that".into());
         }
+        let report_secrets = [&config.report_secret, &config.report_secret_previous];
         Ok(Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &secret_bytes(&config.secret)),
+            key: signature::key(&config.secret),
+            report_keys: report_secrets.into_iter().flatten().map(signature::key).collect(),
             channels: config.channels.iter().filter_map(|name| Channel::named(name)).collect(),
-            config,
+            url: config.url,
             http,
             clock,
         })
     }
-}
-
-/// The bytes of a secret: what follows `whsec_` in base64, or the text itself when it is none.
-fn secret_bytes(secret: &SecretString) -> Vec<u8> {
-    let text = secret.expose_secret();
-    let encoded = text.strip_prefix("whsec_").unwrap_or(text);
-    STANDARD
-        .decode(encoded)
-        .ok()
-        .filter(|bytes| !bytes.is_empty())
-        .unwrap_or_else(|| text.as_bytes().to_vec())
 }
 
 /// Whether the address is literally one of a private network. Loopback is this machine and always allowed.
@@ -56,14 +52,6 @@ fn is_private(url: &url::Url) -> bool {
         Some(url::Host::Ipv6(ip)) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified(),
         _ => false,
     }
-}
-
-/// The signature of Standard Webhooks over id, moment and body.
-fn sign(key: &hmac::Key, id: &str, seconds: i64, body: &[u8]) -> String {
-    let mut context = hmac::Context::with_key(key);
-    context.update(format!("{id}.{seconds}.").as_bytes());
-    context.update(body);
-    format!("v1,{}", STANDARD.encode(context.sign()))
 }
 
 #[async_trait]
@@ -89,7 +77,7 @@ impl Gateway for Webhook {
                 "text": message.text,
                 "locale": message.language,
                 "expires_at": message.expires_at.to_string(),
-                "guest_ip": null,
+                "guest_ip": message.guest_ip,
             },
         });
         let body = serde_json::to_vec(&body).expect("a message is plain data");
@@ -97,42 +85,82 @@ impl Gateway for Webhook {
         let seconds = now.as_second();
         let request = self
             .http
-            .post(self.config.url.clone())
+            .post(self.url.clone())
             .header("content-type", "application/json")
             .header("webhook-id", &id)
             .header("webhook-timestamp", seconds)
-            .header("webhook-signature", sign(&self.key, &id, seconds, &body))
+            .header("webhook-signature", signature::sign(&self.key, &id, seconds, &body))
             .body(body);
         let (status, answer) = reply::exchange(request, deadline).await?;
-        read(status, &answer)
+        let proof = read(status, &answer, message.channel)?;
+        Ok(Accepted {
+            provider_id: Some(message.id.to_owned()),
+            balance: None,
+            proof,
+        })
+    }
+
+    fn report(&self, report: &Report<'_>, now: Timestamp) -> Result<Vec<Event>, ReportRefused> {
+        if self.report_keys.is_empty() {
+            return Err(ReportRefused::NotTaken);
+        }
+        signature::check(&self.report_keys, report, now)?;
+        let told: Value = serde_json::from_slice(report.body).map_err(|_| ReportRefused::Malformed)?;
+        let id = told["data"]["attempt_id"].as_str().ok_or(ReportRefused::Malformed)?;
+        let fate = match (told["type"].as_str(), told["data"]["status"].as_str()) {
+            (Some("otp.confirmed"), _) => Fate::Confirmed,
+            (Some("otp.delivery"), Some("delivered")) => Fate::Delivered,
+            (Some("otp.delivery"), Some("failed")) => Fate::Failed,
+            // Kinds and states that came later.
+            _ => return Ok(Vec::new()),
+        };
+        Ok(vec![Event {
+            provider_id: id.to_owned(),
+            fate,
+        }])
     }
 }
 
-fn read(status: StatusCode, body: &[u8]) -> Result<Accepted, SendError> {
-    let accepted = |id: Option<&Value>| Accepted {
-        provider_id: id.and_then(reply::text),
-        balance: None,
-    };
+fn read(status: StatusCode, body: &[u8], channel: Channel) -> Result<Proof, SendError> {
+    let answer: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     match status.as_u16() {
-        204 => return Ok(accepted(None)),
         200..=299 => {}
-        401 | 403 => return Err(SendError::Rejected(Reason::Auth)),
+        // 410 is the scheme's word for "stop".
+        401 | 403 | 410 => return Err(SendError::Rejected(Reason::Auth)),
         429 => return Err(SendError::Rejected(Reason::AccountLimit)),
         // Turned away before anything was done.
-        400..=499 => return Err(SendError::Rejected(Reason::BadRequest)),
+        400..=499 => return Err(SendError::Rejected(named_reason(&answer).unwrap_or(Reason::BadRequest))),
         300..=399 => return Err(SendError::Rejected(Reason::Unavailable)),
         _ => return Err(SendError::Uncertain),
     }
-    let answer: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     match answer["accepted"].as_bool() {
-        Some(true) => Ok(accepted(answer.get("message_id"))),
-        Some(false) => {
-            let reason = answer["reason"].as_str().and_then(Reason::named);
-            Err(SendError::Rejected(reason.unwrap_or(Reason::Unavailable)))
-        }
-        // A plain 2xx without the word: taken, most receivers say no more than that.
-        None if body.trim_ascii().is_empty() || answer.is_object() => Ok(accepted(None)),
+        Some(false) => Err(SendError::Rejected(
+            named_reason(&answer).unwrap_or(Reason::Unavailable),
+        )),
+        Some(true) => proof(&answer["challenge"], channel),
+        // Success without the word: most receivers say no more than that.
+        None if body.trim_ascii().is_empty() || answer.is_object() => proof(&Value::Null, channel),
         None => Err(SendError::Uncertain),
+    }
+}
+
+fn named_reason(answer: &Value) -> Option<Reason> {
+    Reason::named(answer["reason"].as_str()?)
+}
+
+/// Without digits or a number to call, a call proves nothing.
+fn proof(challenge: &Value, channel: Channel) -> Result<Proof, SendError> {
+    match (challenge["kind"].as_str(), channel) {
+        (Some("digits"), Channel::FlashCall) => {
+            let digits = last_four(&challenge["expected"]).ok_or(SendError::Uncertain)?;
+            Ok(Proof::Digits(digits.into()))
+        }
+        (Some("guest_call"), Channel::GuestCall) => Ok(Proof::Call {
+            dial: dial(&challenge["dial"]).ok_or(SendError::Uncertain)?,
+            watched: None,
+        }),
+        (None | Some("our_code"), Channel::Sms | Channel::Telegram | Channel::Other) => Ok(Proof::Code),
+        _ => Err(SendError::Uncertain),
     }
 }
 
@@ -141,33 +169,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_signature_is_that_of_standard_webhooks() {
-        // The example of the specification.
-        let secret = secret_bytes(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into());
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
-        let signature = sign(
-            &key,
-            "msg_p5jXN8AQM9LWM0D4loKWxJek",
-            1_614_265_330,
-            br#"{"test": 2432232314}"#,
-        );
-        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
-
-    #[test]
     fn answers_are_taken_at_their_word() {
         let of = |status: u16, body: &str| {
             let status = StatusCode::from_u16(status).expect("a status");
-            read(status, body.as_bytes()).map(|accepted| accepted.provider_id)
+            read(status, body.as_bytes(), Channel::Sms).map(drop)
         };
-        assert_eq!(of(204, ""), Ok(None));
-        assert_eq!(of(200, r#"{"accepted":true,"message_id":7}"#), Ok(Some("7".into())));
-        assert_eq!(
-            of(200, r#"{"accepted":false,"reason":"bad_phone"}"#),
-            Err(SendError::Rejected(Reason::BadPhone))
-        );
-        assert_eq!(of(200, "<html>"), Err(SendError::Uncertain));
-        assert_eq!(of(302, ""), Err(SendError::Rejected(Reason::Unavailable)));
-        assert_eq!(of(500, "{}"), Err(SendError::Uncertain));
+        let rejected = |reason| Err(SendError::Rejected(reason));
+        for (status, body, outcome) in [
+            (204, "", Ok(())),
+            (200, r#"{"accepted":true,"message_id":7}"#, Ok(())),
+            (
+                200,
+                r#"{"accepted":false,"reason":"bad_phone"}"#,
+                rejected(Reason::BadPhone),
+            ),
+            (200, r#"{"accepted":false,"reason":"?"}"#, rejected(Reason::Unavailable)),
+            (422, r#"{"reason":"stop_list"}"#, rejected(Reason::StopList)),
+            (200, "<html>", Err(SendError::Uncertain)),
+            (302, "", rejected(Reason::Unavailable)),
+            (410, "", rejected(Reason::Auth)),
+            (500, r#"{"accepted":true}"#, Err(SendError::Uncertain)),
+        ] {
+            assert_eq!(of(status, body), outcome, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn calls_need_digits_or_a_number() {
+        let of = |body: Value, channel| read(StatusCode::OK, body.to_string().as_bytes(), channel);
+        let with = |challenge: Value| json!({ "accepted": true, "challenge": challenge });
+        let call = with(json!({ "kind": "guest_call", "dial": "+7 800 500-82-75" }));
+        assert!(matches!(of(call, Channel::GuestCall), Ok(Proof::Call { dial, .. }) if dial == "+78005008275"));
+        let digits = with(json!({ "kind": "digits", "expected": "0042" }));
+        assert!(matches!(of(digits.clone(), Channel::FlashCall), Ok(Proof::Digits(_))));
+        assert!(of(digits, Channel::Sms).is_err());
+        assert!(of(json!({ "accepted": true }), Channel::GuestCall).is_err());
     }
 }

@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
+use secrecy::ExposeSecret;
+use tokio::sync::SemaphorePermit;
+use tokio::time::MissedTickBehavior;
 
-use super::gateway::{Message, SendError};
-use super::{Content, Delivery, Line};
+use super::gateway::{Accepted, Message, Proof, SendError};
+use super::lines::Line;
+use super::upkeep::WATCH_US;
+use super::{Content, Delivery};
 use crate::clock::Deadline;
 use crate::keys::{Purpose, hex};
-use crate::model::Phone;
-use crate::store::OutboxRow;
+use crate::model::{Channel, Phone};
+use crate::store::{Claimed, SentMessage, StoreError};
 
 /// Messages that another replica left waiting are looked for this often.
 const BEAT: Duration = Duration::from_secs(1);
-
-/// One gateway's time, and that of all together.
-const ONE_GATEWAY: Duration = Duration::from_secs(8);
-const ALL_GATEWAYS: Duration = Duration::from_secs(12);
 
 /// Gateways tried for one message.
 const TRIES: usize = 2;
@@ -26,34 +26,28 @@ const TRIES: usize = 2;
 /// A replica that holds a message longer than this is gone.
 const LEASE_US: i64 = 30_000_000;
 
-/// Rows tidied up in one beat.
-const BATCH: i64 = 500;
+/// What is known of a message's fate is kept with so many tries, a beat apart.
+const RECORDINGS: usize = 5;
 
 pub(super) async fn run(room: Arc<Delivery>) {
-    let mut beats: u32 = 0;
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = room.wake.notified() => {}
-            () = tokio::time::sleep(BEAT) => {
-                beats = beats.wrapping_add(1);
-                if beats.is_multiple_of(10) {
-                    room.tidy_up().await;
-                }
-            }
+            _ = beat.tick() => {}
             () = room.stop.cancelled() => return,
         }
-        if !drain(&room, &room.stop).await {
-            return;
-        }
+        drain(&room).await;
     }
 }
 
-/// Claims and sends until nothing waits; `false` at a stop.
-async fn drain(room: &Arc<Delivery>, stop: &CancellationToken) -> bool {
-    loop {
+/// Claims and sends until nothing waits.
+async fn drain(room: &Arc<Delivery>) {
+    while !room.stop.is_cancelled() {
         let turn = tokio::select! {
             turn = room.turns.clone().acquire_owned() => turn.expect("the semaphore is never closed"),
-            () = stop.cancelled() => return false,
+            () = room.stop.cancelled() => return,
         };
         let now_us = room.clock.now_us();
         match room.store.claim_message(now_us + LEASE_US, now_us).await {
@@ -64,46 +58,80 @@ async fn drain(room: &Arc<Delivery>, stop: &CancellationToken) -> bool {
                     drop(turn);
                 });
             }
-            Ok(None) => return true,
+            Ok(None) => return,
             Err(_) => {
                 tracing::warn!("messages cannot be looked for: the store does not answer");
-                return true;
+                return;
             }
         }
     }
 }
 
 impl Delivery {
-    async fn deliver(&self, row: &OutboxRow) {
+    async fn deliver(&self, row: &Claimed) {
         let opened = self.keys.open(Purpose::Outbox, &row.id, &row.sealed);
         let content: Option<Content> = opened.and_then(|plain| serde_json::from_slice(&plain).ok());
         let phone = content.as_ref().and_then(|content| Phone::from_e164(&content.phone));
         let sent = match (&content, &phone) {
-            (Some(content), Some(phone)) => self.through_gateways(row, content, phone).await,
-            // Sealed under a secret that is gone.
+            (Some(content), Some(phone)) if !self.is_called_for(row, content, phone).await => {
+                self.through_gateways(row, content, phone).await
+            }
+            // Sealed under a secret that is gone, or the phone's call is waited for already.
             _ => None,
         };
-        let recorded = if let Some((line, provider_id)) = sent {
-            let name = line.gateway.name();
-            let tag = provider_id.map(|id| self.provider_tag(name, &id));
-            self.store
-                .message_sent(&row.id, name.as_str(), tag.as_ref().map(|tag| &tag[..]))
-                .await
-        } else {
-            tracing::warn!("a code could not be sent by any gateway");
-            self.store.message_failed(row, self.clock.now_us()).await
-        };
-        if recorded.is_err() {
-            tracing::warn!("the fate of a message could not be kept; it counts as unknown");
+        for _ in 0..RECORDINGS {
+            if self.record(row, sent.as_ref()).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(BEAT).await;
         }
+        tracing::warn!("the fate of a message could not be kept; it counts as unknown");
     }
 
-    async fn through_gateways(
-        &self,
-        row: &OutboxRow,
-        content: &Content,
-        phone: &Phone,
-    ) -> Option<(&Line, Option<String>)> {
+    /// One phone has one open call: with two, the guest's call would prove a stranger's challenge as well.
+    async fn is_called_for(&self, row: &Claimed, content: &Content, phone: &Phone) -> bool {
+        if content.channel != Channel::GuestCall {
+            return false;
+        }
+        let (tag, now_us) = (self.caller_tag(phone), self.clock.now_us());
+        let open = self.store.is_other_call_open(&tag, &row.challenge, now_us).await;
+        open.unwrap_or(true)
+    }
+
+    async fn record(&self, row: &Claimed, sent: Option<&(&Line, Accepted)>) -> Result<(), StoreError> {
+        let now_us = self.clock.now_us();
+        let Some((line, accepted)) = sent else {
+            self.store.message_failed(&row.id, "sending", now_us).await?;
+            tracing::warn!("a code could not be sent by any gateway");
+            return Ok(());
+        };
+        let provider_tag = accepted.provider_id.as_ref().map(|id| {
+            let parts: &[&[u8]] = &[b"provider", line.name().as_bytes(), id.as_bytes()];
+            self.keys.mac(Purpose::Outbox, parts)
+        });
+        let mut message = SentMessage {
+            gateway: line.name(),
+            provider_tag,
+            dial: None,
+            watched: None,
+            watch_at_us: now_us + WATCH_US,
+            chosen_digits: None,
+        };
+        match &accepted.proof {
+            Proof::Code => {}
+            Proof::Digits(digits) => {
+                message.chosen_digits = Some(self.chosen_digits_tag(&row.challenge, digits.expose_secret()));
+            }
+            Proof::Call { dial, watched } => {
+                message.dial = Some(dial);
+                let seal = |watched: &String| self.keys.seal(Purpose::Outbox, &row.id, watched.as_bytes());
+                message.watched = watched.as_ref().map(seal);
+            }
+        }
+        self.store.message_sent(row, &message).await
+    }
+
+    async fn through_gateways(&self, row: &Claimed, content: &Content, phone: &Phone) -> Option<(&Line, Accepted)> {
         let text = self.texts.text(&content.code, content.platform, &content.language);
         let message = Message {
             id: &hex(&row.id),
@@ -112,56 +140,63 @@ impl Delivery {
             text: &text,
             channel: content.channel,
             language: &content.language,
+            guest_ip: content.ip,
             expires_at: Timestamp::from_microsecond(row.expires_at_us).unwrap_or(Timestamp::MAX),
         };
-        let deadline = Deadline::within(ALL_GATEWAYS);
+        let deadline = Deadline::within(self.timeout * 3 / 2);
+        let offering: Vec<&Line> = self.lines.iter().filter(|line| line.offers(content.channel)).collect();
         let mut tries = 0;
-        for line in &self.lines {
-            let offers = line.gateway.channels().contains(&content.channel);
-            if tries == TRIES || !offers || !line.breaker.allows() {
+        for (index, line) in offering.iter().copied().enumerate() {
+            let is_last = index + 1 == offering.len();
+            if tries == TRIES || !line.breaker.allows() {
                 continue;
             }
-            tries += 1;
-            let name = line.gateway.name().as_str();
-            let outcome = line.gateway.send(&message, deadline.at_most(ONE_GATEWAY)).await;
-            let word = match &outcome {
-                Ok(_) => "sent",
-                Err(SendError::Uncertain) => "uncertain",
-                Err(SendError::Rejected(reason)) => reason.as_str(),
+            let Some(_turn) = turn(line, is_last, deadline).await else {
+                continue;
             };
-            metrics::counter!("cabinet_codes_sent_total", "gateway" => name, "outcome" => word).increment(1);
-            if line.breaker.tell(outcome.as_ref().map(drop).map_err(|error| *error)) {
-                tracing::error!(target: "security", event = "gateway_left_out", gateway = name, reason = word);
-            }
-            match outcome {
-                Ok(accepted) => {
-                    if let Some(balance) = accepted.balance {
-                        metrics::gauge!("cabinet_gateway_balance", "gateway" => name).set(balance);
-                    }
-                    return Some((line, accepted.provider_id));
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        gateway = name,
-                        reason = word,
-                        phone = phone.masked(),
-                        "a gateway did not take a code"
-                    );
-                    if matches!(error, SendError::Rejected(reason) if !reason.goes_on()) {
-                        return None;
-                    }
-                }
+            tries += 1;
+            match self.through(line, &message, deadline.at_most(self.timeout)).await {
+                Ok(accepted) => return Some((line, accepted)),
+                Err(SendError::Rejected(reason)) if !reason.goes_on() => return None,
+                // A call that may have been made: its digits, or the number to be called, are unknown.
+                Err(SendError::Uncertain) if is_call(content.channel) => return None,
+                Err(_) => {}
             }
         }
         None
     }
 
-    /// Gives up messages whose sender is gone, and removes what is over.
-    pub async fn tidy_up(&self) {
-        let now_us = self.clock.now_us();
-        for row in self.store.orphaned_messages(now_us, BATCH).await.unwrap_or_default() {
-            let _ = self.store.message_failed(&row, now_us).await;
+    async fn through(&self, line: &Line, message: &Message<'_>, deadline: Deadline) -> Result<Accepted, SendError> {
+        let started = self.clock.steady();
+        let outcome = line.gateway.send(message, deadline).await;
+        let took = self.clock.steady().saturating_sub(started);
+        let (name, plain) = (line.name(), outcome.as_ref().map(drop).map_err(|error| *error));
+        let word = plain.err().map_or("sent", SendError::as_str);
+        metrics::counter!("cabinet_codes_sent_total", "gateway" => name, "outcome" => word).increment(1);
+        metrics::histogram!("cabinet_codes_seconds", "gateway" => name).record(took.as_secs_f64());
+        line.tell(plain);
+        if let Ok(accepted) = &outcome {
+            line.show_balance(accepted.balance);
+        } else {
+            let phone = message.phone.masked();
+            tracing::warn!(gateway = name, reason = word, phone, "a gateway did not take a code");
         }
-        let _ = self.store.prune_messages(now_us, BATCH).await;
+        outcome
     }
+}
+
+fn is_call(channel: Channel) -> bool {
+    matches!(channel, Channel::FlashCall | Channel::GuestCall)
+}
+
+/// A turn with a gateway: a busy one is passed over while there is another.
+async fn turn(line: &Line, is_last: bool, deadline: Deadline) -> Option<SemaphorePermit<'_>> {
+    if let Ok(turn) = line.turns.try_acquire() {
+        return Some(turn);
+    }
+    if !is_last {
+        return None;
+    }
+    let turn = tokio::time::timeout_at(deadline.instant(), line.turns.acquire()).await;
+    turn.ok()?.ok()
 }

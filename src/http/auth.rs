@@ -16,7 +16,8 @@ use super::{
 use crate::delivery::DeliveryState;
 use crate::model::{Channel, Phone, PhoneRefused, Platform};
 use crate::sign_in::{
-    AccountState, Ask, Asked, CODE_LENGTH, ChallengeId, Grant, SessionKind, SignInError, Verified, Verify,
+    AccountState, Ask, Asked, CHOSEN_DIGITS, CODE_LENGTH, ChallengeId, Grant, SessionKind, SignInError, Verified,
+    Verify,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -39,6 +40,10 @@ impl From<SignInError> for Problem {
                 attempts_left: Some(attempts_left),
                 ..Self::new(ErrorCode::CodeIncorrect)
             },
+            SignInError::CodeMalformed => Self::field("code", FieldCode::InvalidFormat),
+            SignInError::DeliveryUnavailable { retry_after } => {
+                Self::new(ErrorCode::DeliveryUnavailable).retry_after(retry_after)
+            }
             SignInError::TooMany(limit) => {
                 let window = limit.window.as_secs().max(1);
                 let wait = limit.retry_after.as_millis().div_ceil(1000);
@@ -135,8 +140,8 @@ impl FromFields for ResendRequest {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents the body; reading gives the room's own kinds")]
 struct VerifyRequest {
-    /// The six digits.
-    #[schema(pattern = r"^[0-9]{6}$", example = "123456")]
+    /// The six digits; by `flash_call` the last four of the number that called; any when `delivery` is `confirmed`.
+    #[schema(pattern = r"^([0-9]{6}|[0-9]{4})$", example = "123456")]
     code: String,
     /// `bearer` for apps, `cookie` for browsers.
     session: SessionWish,
@@ -175,11 +180,11 @@ impl FromFields for VerifyFields {
     }
 }
 
-/// Exactly six ASCII digits, as text: a number has lost its leading zeros, and costs no try.
+/// Exactly as many ASCII digits as a code has, as text: a number has lost its leading zeros, and costs no try.
 fn code(fields: &mut Fields) -> Option<String> {
-    let length = CODE_LENGTH as usize;
+    let lengths = [CODE_LENGTH as usize, CHOSEN_DIGITS as usize];
     let code = fields.required_text("code", 0..=64)?;
-    if code.len() == length && code.bytes().all(|byte| byte.is_ascii_digit()) {
+    if lengths.contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(code);
     }
     fields.problem("code", FieldCode::InvalidFormat);
@@ -214,7 +219,7 @@ struct Challenge {
     channel: Channel,
     /// Channels that can be asked for.
     channels: Vec<Channel>,
-    /// Digits of the code.
+    /// Digits of the code: six; four when they are the last ones of the number that calls.
     #[schema(example = 6)]
     code_length: u32,
     /// Seconds until the code is worthless.
@@ -235,6 +240,10 @@ struct ChallengeState {
     challenge: Challenge,
     /// `queued`: not sent yet; `sent`: a gateway took it; `delivered`; `failed`: ask for another at once; `confirmed`: the guest's call was seen.
     delivery: DeliveryWord,
+    /// The number that the guest is to call, for `tel:`; only by `guest_call`, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "+78005550100")]
+    dial: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -266,7 +275,7 @@ impl From<Asked> for Challenge {
             masked_phone: asked.masked_phone,
             channel: asked.channel,
             channels: asked.channels,
-            code_length: CODE_LENGTH,
+            code_length: asked.code_length,
             expires_in: whole_seconds(asked.expires_in),
             resend_in: whole_seconds(asked.resend_in),
             attempts_left: asked.attempts_left,
@@ -396,10 +405,11 @@ fn challenge_id(text: &str) -> Result<ChallengeId, Problem> {
     extensions(("x-problems" = json!(["challenge_invalid"]))),
 )]
 async fn challenge(State(app): State<App>, Path(id): Path<String>) -> Result<Json<ChallengeState>, Problem> {
-    let (asked, state) = app.sign_in.challenge(&challenge_id(&id)?).await?;
+    let (asked, progress) = app.sign_in.challenge(&challenge_id(&id)?).await?;
     Ok(Json(ChallengeState {
         challenge: asked.into(),
-        delivery: state.into(),
+        delivery: progress.state.into(),
+        dial: progress.dial,
     }))
 }
 

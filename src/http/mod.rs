@@ -3,6 +3,7 @@
 mod answer;
 mod auth;
 pub mod body;
+mod callbacks;
 mod cookies;
 mod cors;
 mod demo;

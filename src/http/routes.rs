@@ -10,7 +10,8 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    App, ErrorCode, Problem, auth, demo, events, guest, openapi, partner, program, questionnaire, sessions, site,
+    App, ErrorCode, Problem, auth, callbacks, demo, events, guest, openapi, partner, program, questionnaire, sessions,
+    site,
 };
 
 /// The documented part of the table.
@@ -23,6 +24,7 @@ fn table() -> OpenApiRouter<App> {
         .merge(guest::routes())
         .merge(events::routes())
         .merge(partner::routes())
+        .merge(callbacks::routes())
 }
 
 /// The OpenAPI document, as `/openapi.json` answers it and as it is kept in the repository.

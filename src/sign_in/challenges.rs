@@ -9,10 +9,10 @@ use secrecy::{ExposeSecret, SecretString};
 use super::codes::{self, ChallengeId};
 use super::limits::micros;
 use super::sessions::{Device, Grant, SessionKind};
-use super::{ATTEMPTS, AccountState, PROBE_TIME, SignIn, SignInError};
+use super::{ATTEMPTS, AccountState, CHOSEN_ATTEMPTS, CHOSEN_DIGITS, CODE_LENGTH, PROBE_TIME, SignIn, SignInError};
 use crate::clock::Deadline;
 use crate::config::TestPhone;
-use crate::delivery::{DeliveryState, Order};
+use crate::delivery::{DeliveryState, Order, Progress};
 use crate::keys::Purpose;
 use crate::model::{Channel, Guest, GuestKey, Phone, Platform};
 use crate::store::{ChallengeRow, Try};
@@ -50,13 +50,15 @@ pub struct Asked {
     pub resend_in: Duration,
     /// Tries left.
     pub attempts_left: u32,
+    /// Digits to be typed.
+    pub code_length: u32,
 }
 
 /// A code given back.
 pub struct Verify<'a> {
     /// The challenge.
     pub id: &'a ChallengeId,
-    /// Six digits.
+    /// Six digits, or the last four of the number that called.
     pub code: &'a str,
     /// Which kind of session is wanted.
     pub kind: SessionKind,
@@ -85,6 +87,7 @@ impl SignIn {
         let channel = self.offered(ask.channel)?;
         let guest = self.guest(ask.phone.clone());
         let test = self.test_phone(&ask.phone);
+        self.can_send(channel, test.is_some())?;
         let next_us = self.spend(&guest, ask.ip, ask.device_token, test.is_some()).await?;
         let id = ChallengeId::new(&self.entropy);
         let code = test.map_or_else(|| id.code(&self.keys), |test| test.code.clone());
@@ -100,12 +103,14 @@ impl SignIn {
             attempts: 0,
             expires_at_us: now_us.saturating_add(micros(self.config.challenge_ttl)),
             resend_at_us: next_us.0,
+            is_confirmed: false,
+            chosen_digits: None,
         };
         self.store.add_challenge(&row, now_us).await?;
         tracing::info!(target: "security", event = "challenge_created", guest = ?guest.key, channel = channel.as_str());
         metrics::counter!("cabinet_sign_in_total", "event" => "challenge_created").increment(1);
         if test.is_none() {
-            self.send(&row, &guest.phone, code, channel, next_us).await?;
+            self.send(&row, &guest.phone, code, channel, ask.ip, next_us).await?;
         }
         Ok(self.asked(id, &row, &guest.phone, channel))
     }
@@ -125,6 +130,7 @@ impl SignIn {
         let channel = self.offered(channel.or_else(|| Channel::named(&row.channel)))?;
         let guest = self.guest(phone.clone());
         let test = self.test_phone(&phone).is_some();
+        self.can_send(channel, test)?;
         let next = self.spend(&guest, ip, device_token, test).await?;
         row.resend_at_us = next.0;
         self.store.challenge_sent(&row.id_tag, channel.as_str(), next.0).await?;
@@ -133,7 +139,7 @@ impl SignIn {
             let code = id
                 .sent_code(&self.keys, &row.code_tag)
                 .ok_or(SignInError::ChallengeInvalid)?;
-            self.send(&row, &phone, code, channel, next).await?;
+            self.send(&row, &phone, code, channel, ip, next).await?;
         }
         Ok(self.asked(id.clone(), &row, &phone, channel))
     }
@@ -142,15 +148,17 @@ impl SignIn {
     ///
     /// # Errors
     /// A dead challenge, or the store.
-    pub async fn challenge(&self, id: &ChallengeId) -> Result<(Asked, DeliveryState), SignInError> {
+    pub async fn challenge(&self, id: &ChallengeId) -> Result<(Asked, Progress), SignInError> {
         let (row, phone) = self.living(id).await?;
-        let state = if self.test_phone(&phone).is_some() {
-            DeliveryState::Delivered
+        let without_message = |state| Progress { state, dial: None };
+        let progress = if self.test_phone(&phone).is_some() {
+            without_message(DeliveryState::Delivered)
         } else {
-            self.delivery.state(&row.id_tag).await?.unwrap_or(DeliveryState::Queued)
+            let progress = self.delivery.progress(&row.id_tag).await?;
+            progress.unwrap_or_else(|| without_message(DeliveryState::Queued))
         };
         let channel = Channel::named(&row.channel).unwrap_or(Channel::Sms);
-        Ok((self.asked(id.clone(), &row, &phone, channel), state))
+        Ok((self.asked(id.clone(), &row, &phone, channel), progress))
     }
 
     /// Takes a code back: the right one opens a session, once.
@@ -160,12 +168,12 @@ impl SignIn {
     pub async fn verify(&self, verify: Verify<'_>) -> Result<Verified, SignInError> {
         let (row, phone) = self.living(verify.id).await?;
         let guest = self.guest(phone);
-        let right = verify.id.is_code(&self.keys, verify.code, &row.code_tag);
+        let (right, most) = self.is_proof(&verify, &row)?;
         let limits = self.wrong_code_limits(&guest.key, verify.ip);
         let now_us = self.clock.now_us();
         let tried = self
             .store
-            .try_code(&row.id_tag, right, ATTEMPTS.into(), &limits.limits(), now_us)
+            .try_code(&row.id_tag, right, most.into(), &limits.limits(), now_us)
             .await?;
         match tried {
             Try::Dead => return Err(SignInError::ChallengeInvalid),
@@ -173,7 +181,7 @@ impl SignIn {
             Try::Counted { attempts } => {
                 tracing::info!(target: "security", event = "code_wrong", guest = ?guest.key, attempts);
                 metrics::counter!("cabinet_sign_in_total", "event" => "code_wrong").increment(1);
-                let attempts_left = ATTEMPTS.saturating_sub(u32::try_from(attempts).unwrap_or(ATTEMPTS));
+                let attempts_left = most.saturating_sub(u32::try_from(attempts).unwrap_or(most));
                 return Err(SignInError::CodeIncorrect { attempts_left });
             }
             Try::Consumed => {}
@@ -193,6 +201,20 @@ impl SignIn {
             device_token,
             account_state: probed.unwrap_or(AccountState::Unresolved),
         })
+    }
+
+    /// Whether what was given back proves the phone, and of how many tries this is one: our code, the digits that a gateway chose, or any
+    /// once the guest's own call came.
+    fn is_proof(&self, verify: &Verify<'_>, row: &ChallengeRow) -> Result<(bool, u32), SignInError> {
+        if row.is_confirmed {
+            return Ok((true, ATTEMPTS));
+        }
+        if verify.code.len() != CHOSEN_DIGITS as usize {
+            return Ok((verify.id.is_code(&self.keys, verify.code, &row.code_tag), ATTEMPTS));
+        }
+        let tag = row.chosen_digits.as_deref().ok_or(SignInError::CodeMalformed)?;
+        let right = self.delivery.are_chosen_digits(&row.id_tag, verify.code, tag);
+        Ok((right, CHOSEN_ATTEMPTS))
     }
 
     async fn living(&self, id: &ChallengeId) -> Result<(ChallengeRow, Phone), SignInError> {
@@ -232,6 +254,7 @@ impl SignIn {
         phone: &Phone,
         code: SecretString,
         channel: Channel,
+        ip: IpAddr,
         (_, cooldown): (i64, Option<crate::keys::Tag>),
     ) -> Result<(), SignInError> {
         let order = Order {
@@ -242,6 +265,7 @@ impl SignIn {
             channel,
             platform: Platform::named(&row.platform),
             language: if row.language == "en" { "en" } else { "ru" },
+            ip: Some(ip),
             expires_at: Timestamp::from_microsecond(row.expires_at_us).unwrap_or(Timestamp::MAX),
         };
         Ok(self.delivery.enqueue(order).await?)
@@ -250,6 +274,10 @@ impl SignIn {
     fn asked(&self, id: ChallengeId, row: &ChallengeRow, phone: &Phone, channel: Channel) -> Asked {
         let now_us = self.clock.now_us();
         let until = |us: i64| Duration::from_micros(u64::try_from(us - now_us).unwrap_or(0));
+        let (code_length, most) = match channel {
+            Channel::FlashCall => (CHOSEN_DIGITS, CHOSEN_ATTEMPTS),
+            _ => (CODE_LENGTH, ATTEMPTS),
+        };
         Asked {
             id,
             masked_phone: phone.masked(),
@@ -257,7 +285,8 @@ impl SignIn {
             channels: self.delivery.channels().to_vec(),
             expires_in: until(row.expires_at_us),
             resend_in: until(row.resend_at_us),
-            attempts_left: ATTEMPTS.saturating_sub(u32::try_from(row.attempts).unwrap_or(ATTEMPTS)),
+            attempts_left: most.saturating_sub(u32::try_from(row.attempts).unwrap_or(most)),
+            code_length,
         }
     }
 
@@ -267,6 +296,14 @@ impl SignIn {
             None => offered.first().copied().ok_or(SignInError::ChannelNotOffered),
             Some(channel) if offered.contains(&channel) => Ok(channel),
             Some(_) => Err(SignInError::ChannelNotOffered),
+        }
+    }
+
+    /// Refuses at once, before anything is counted, what no gateway would be asked to send now.
+    fn can_send(&self, channel: Channel, test: bool) -> Result<(), SignInError> {
+        match self.delivery.closed_for(channel).filter(|_| !test) {
+            Some(retry_after) => Err(SignInError::DeliveryUnavailable { retry_after }),
+            None => Ok(()),
         }
     }
 

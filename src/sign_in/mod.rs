@@ -37,6 +37,12 @@ pub const ATTEMPTS: u32 = 5;
 /// Digits of a code.
 pub const CODE_LENGTH: u32 = 6;
 
+/// Digits of a code that a gateway chose: the last ones of the number that calls. Being few, they take fewer tries.
+pub const CHOSEN_DIGITS: u32 = 4;
+
+/// See [`CHOSEN_DIGITS`].
+pub const CHOSEN_ATTEMPTS: u32 = 3;
+
 /// How long `verify` waits to hear whether the guest has an account.
 pub const PROBE_TIME: Duration = Duration::from_millis(700);
 
@@ -69,6 +75,15 @@ pub enum SignInError {
     CodeIncorrect {
         /// Tries left.
         attempts_left: u32,
+    },
+    /// What was given back can be no code of this challenge; it cost no try.
+    #[error("the code has another form")]
+    CodeMalformed,
+    /// Every gateway that could bring the code is out of order.
+    #[error("no gateway can bring a code now")]
+    DeliveryUnavailable {
+        /// When to come again.
+        retry_after: Duration,
     },
     /// A limit is exhausted.
     #[error("a limit is exhausted")]

@@ -27,6 +27,10 @@ pub struct ChallengeRow {
     pub expires_at_us: i64,
     /// When the next message may go.
     pub resend_at_us: i64,
+    /// The guest's own call came: it stands for the code.
+    pub is_confirmed: bool,
+    /// The keyed hash of digits that a gateway chose.
+    pub chosen_digits: Option<Vec<u8>>,
 }
 
 /// What a try did.
@@ -48,8 +52,8 @@ pub enum Try {
     },
 }
 
-const COLUMNS: &str =
-    "id_tag, guest, phone_sealed, code_tag, channel, platform, language, attempts, expires_at_us, resend_at_us";
+const COLUMNS: &str = "id_tag, guest, phone_sealed, code_tag, channel, platform, language, attempts, expires_at_us, resend_at_us, \
+     confirmed_at_us, chosen_digits";
 
 type Columns = (
     Vec<u8>,
@@ -62,6 +66,8 @@ type Columns = (
     i64,
     i64,
     i64,
+    Option<i64>,
+    Option<Vec<u8>>,
 );
 
 impl TryFrom<Columns> for ChallengeRow {
@@ -79,6 +85,8 @@ impl TryFrom<Columns> for ChallengeRow {
             attempts: row.7,
             expires_at_us: row.8,
             resend_at_us: row.9,
+            is_confirmed: row.10.is_some(),
+            chosen_digits: row.11,
         })
     }
 }

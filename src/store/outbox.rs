@@ -2,19 +2,51 @@
 
 use super::engine::{Store, StoreError, on_pool};
 
-/// A message to be sent.
+/// A message to be kept.
 #[derive(Clone, Debug)]
-pub struct OutboxRow {
+pub struct NewMessage {
     /// Its id, random.
     pub id: Vec<u8>,
     /// The tag of the challenge it belongs to.
     pub challenge: Vec<u8>,
     /// The key of the cooldown that is given back when it cannot be sent.
     pub cooldown: Option<Vec<u8>>,
-    /// Phone, code and text, sealed.
+    /// The keyed hash of the phone, when that is to call us.
+    pub caller: Option<Vec<u8>>,
+    /// Phone, code and the rest, sealed.
     pub sealed: Vec<u8>,
     /// It is of no use from then on.
     pub expires_at_us: i64,
+}
+
+/// A message that this replica, and no other, is to send.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Its id.
+    pub id: Vec<u8>,
+    /// The tag of its challenge.
+    pub challenge: Vec<u8>,
+    /// Phone, code and the rest, sealed.
+    pub sealed: Vec<u8>,
+    /// It is of no use from then on.
+    pub expires_at_us: i64,
+}
+
+/// What is kept of a message that a gateway took.
+#[derive(Clone, Debug)]
+pub struct SentMessage<'a> {
+    /// Which gateway.
+    pub gateway: &'a str,
+    /// The keyed hash of its id for the message, for its reports.
+    pub provider_tag: Option<[u8; 32]>,
+    /// The number the guest is to call.
+    pub dial: Option<&'a str>,
+    /// By what the gateway is asked whether the call came, sealed.
+    pub watched: Option<Vec<u8>>,
+    /// When it is asked first.
+    pub watch_at_us: i64,
+    /// The keyed hash of digits that the gateway chose.
+    pub chosen_digits: Option<[u8; 32]>,
 }
 
 impl Store {
@@ -22,18 +54,19 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn add_message(&self, row: &OutboxRow, now_us: i64) -> Result<(), StoreError> {
+    pub async fn add_message(&self, message: &NewMessage, now_us: i64) -> Result<(), StoreError> {
         on_pool!(self, |pool| {
             sqlx::query(
-                "INSERT INTO outbox (id, challenge, cooldown, sealed, state, created_at_us, lease_until_us, expires_at_us) \
-                 VALUES ($1, $2, $3, $4, 'queued', $5, 0, $6)",
+                "INSERT INTO outbox (id, challenge, cooldown, caller, sealed, state, created_at_us, lease_until_us, expires_at_us) \
+                 VALUES ($1, $2, $3, $4, $5, 'queued', $6, 0, $7)",
             )
-            .bind(&row.id)
-            .bind(&row.challenge)
-            .bind(&row.cooldown)
-            .bind(&row.sealed)
+            .bind(&message.id)
+            .bind(&message.challenge)
+            .bind(&message.cooldown)
+            .bind(&message.caller)
+            .bind(&message.sealed)
             .bind(now_us)
-            .bind(row.expires_at_us)
+            .bind(message.expires_at_us)
             .execute(pool)
             .await?;
         });
@@ -44,67 +77,53 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn claim_message(&self, lease_until_us: i64, now_us: i64) -> Result<Option<OutboxRow>, StoreError> {
-        type Columns = (Vec<u8>, Vec<u8>, Option<Vec<u8>>, Vec<u8>, i64);
+    pub async fn claim_message(&self, lease_until_us: i64, now_us: i64) -> Result<Option<Claimed>, StoreError> {
+        type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, i64);
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE outbox SET state = 'sending', lease_until_us = $1 \
+             WHERE state = 'queued' AND sealed IS NOT NULL AND id = (SELECT id FROM outbox \
+               WHERE state = 'queued' AND expires_at_us > $2 ORDER BY created_at_us LIMIT 1{}) \
+             RETURNING id, challenge, sealed, expires_at_us",
+            self.skip_locked()
+        ));
         let row: Option<Columns> = on_pool!(self, |pool| {
-            sqlx::query_as(
-                "UPDATE outbox SET state = 'sending', lease_until_us = $1 \
-                 WHERE state = 'queued' AND sealed IS NOT NULL AND id = (SELECT id FROM outbox \
-                   WHERE state = 'queued' AND expires_at_us > $2 ORDER BY created_at_us LIMIT 1) \
-                 RETURNING id, challenge, cooldown, sealed, expires_at_us",
-            )
-            .bind(lease_until_us)
-            .bind(now_us)
-            .fetch_optional(pool)
-            .await?
+            sqlx::query_as(sql)
+                .bind(lease_until_us)
+                .bind(now_us)
+                .fetch_optional(pool)
+                .await?
         });
-        Ok(row.map(|(id, challenge, cooldown, sealed, expires_at_us)| OutboxRow {
+        Ok(row.map(|(id, challenge, sealed, expires_at_us)| Claimed {
             id,
             challenge,
-            cooldown,
             sealed,
             expires_at_us,
         }))
     }
 
-    /// A gateway took the message: its content is wiped.
+    /// A gateway took the message: its content is wiped; digits that the gateway chose are kept with the challenge, both or neither.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn message_sent(&self, id: &[u8], gateway: &str, provider_tag: Option<&[u8]>) -> Result<(), StoreError> {
-        on_pool!(self, |pool| {
-            sqlx::query(
-                "UPDATE outbox SET state = 'sent', sealed = NULL, gateway = $2, provider_tag = $3 \
-                 WHERE id = $1 AND state = 'sending'",
-            )
-            .bind(id)
-            .bind(gateway)
-            .bind(provider_tag)
-            .execute(pool)
-            .await?;
-        });
-        Ok(())
-    }
-
-    /// The message could not be sent: its content is wiped and the cooldown it cost is given back, both or neither.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn message_failed(&self, row: &OutboxRow, now_us: i64) -> Result<(), StoreError> {
+    pub async fn message_sent(&self, claimed: &Claimed, sent: &SentMessage<'_>) -> Result<(), StoreError> {
         on_pool!(self, |pool| {
             let mut transaction = pool.begin().await?;
-            sqlx::query("UPDATE outbox SET state = 'failed', sealed = NULL WHERE id = $1")
-                .bind(&row.id)
-                .execute(&mut *transaction)
-                .await?;
-            sqlx::query("UPDATE challenges SET resend_at_us = $2 WHERE id_tag = $1 AND resend_at_us > $2")
-                .bind(&row.challenge)
-                .bind(now_us)
-                .execute(&mut *transaction)
-                .await?;
-            if let Some(cooldown) = &row.cooldown {
-                sqlx::query("DELETE FROM limits WHERE key = $1")
-                    .bind(cooldown)
+            sqlx::query(
+                "UPDATE outbox SET state = 'sent', gateway = $2, provider_tag = $3, dial = $4, sealed = $5, lease_until_us = $6 \
+                 WHERE id = $1 AND state = 'sending'",
+            )
+            .bind(&claimed.id)
+            .bind(sent.gateway)
+            .bind(sent.provider_tag.as_ref().map(|tag| &tag[..]))
+            .bind(sent.dial)
+            .bind(sent.watched.as_deref())
+            .bind(sent.watch_at_us)
+            .execute(&mut *transaction)
+            .await?;
+            if let Some(digits) = &sent.chosen_digits {
+                sqlx::query("UPDATE challenges SET chosen_digits = $2 WHERE id_tag = $1")
+                    .bind(&claimed.challenge)
+                    .bind(&digits[..])
                     .execute(&mut *transaction)
                     .await?;
             }
@@ -113,68 +132,56 @@ impl Store {
         Ok(())
     }
 
-    /// What a gateway reports later: a state only moves forward.
+    /// The message with this id or provider's tag did not arrive: its content is wiped and the cooldown it cost is given back, both or
+    /// neither. Says whether it was in the state `from`; else nothing changes.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn message_reported(&self, provider_tag: &[u8], delivered: bool) -> Result<bool, StoreError> {
-        let (state, before) = if delivered {
-            ("delivered", "failed")
-        } else {
-            ("failed", "failed")
-        };
+    pub async fn message_failed(&self, id_or_tag: &[u8], from: &str, now_us: i64) -> Result<bool, StoreError> {
+        /// The challenge and the cooldown.
+        type Cost = (Vec<u8>, Option<Vec<u8>>);
         Ok(on_pool!(self, |pool| {
-            sqlx::query(
-                "UPDATE outbox SET state = $2 WHERE provider_tag = $1 AND (state = 'sent' OR (state = $3 AND $2 = 'delivered'))",
+            let mut transaction = pool.begin().await?;
+            let row: Option<Cost> = sqlx::query_as(
+                "UPDATE outbox SET state = 'failed', sealed = NULL \
+                 WHERE (id = $1 OR provider_tag = $1) AND state = $2 RETURNING challenge, cooldown",
             )
-            .bind(provider_tag)
-            .bind(state)
-            .bind(before)
-            .execute(pool)
-            .await?
-            .rows_affected()
-                > 0
+            .bind(id_or_tag)
+            .bind(from)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let Some((challenge, cooldown)) = row else {
+                return Ok(false);
+            };
+            sqlx::query("UPDATE challenges SET resend_at_us = $2 WHERE id_tag = $1 AND resend_at_us > $2")
+                .bind(challenge)
+                .bind(now_us)
+                .execute(&mut *transaction)
+                .await?;
+            if let Some(cooldown) = cooldown {
+                sqlx::query("DELETE FROM limits WHERE key = $1")
+                    .bind(cooldown)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await?;
+            true
         }))
     }
 
-    /// The state of a challenge's newest message.
+    /// Messages whose sender went away while sending, at most `most`: whether they were sent nobody knows.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn message_state(&self, challenge: &[u8]) -> Result<Option<String>, StoreError> {
-        let state: Option<(String,)> = on_pool!(self, |pool| {
-            sqlx::query_as("SELECT state FROM outbox WHERE challenge = $1 ORDER BY created_at_us DESC LIMIT 1")
-                .bind(challenge)
-                .fetch_optional(pool)
+    pub async fn orphaned_messages(&self, now_us: i64, most: i64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let ids: Vec<(Vec<u8>,)> = on_pool!(self, |pool| {
+            sqlx::query_as("SELECT id FROM outbox WHERE state = 'sending' AND lease_until_us <= $1 LIMIT $2")
+                .bind(now_us)
+                .bind(most)
+                .fetch_all(pool)
                 .await?
         });
-        Ok(state.map(|(state,)| state))
-    }
-
-    /// Messages whose sender went away while sending, at most `most`: whether they were sent nobody knows, so they are not sent again.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn orphaned_messages(&self, now_us: i64, most: i64) -> Result<Vec<OutboxRow>, StoreError> {
-        type Columns = (Vec<u8>, Vec<u8>, Option<Vec<u8>>, i64);
-        let rows: Vec<Columns> = on_pool!(self, |pool| {
-            sqlx::query_as(
-                "SELECT id, challenge, cooldown, expires_at_us FROM outbox \
-                 WHERE state = 'sending' AND lease_until_us <= $1 LIMIT $2",
-            )
-            .bind(now_us)
-            .bind(most)
-            .fetch_all(pool)
-            .await?
-        });
-        let row = |(id, challenge, cooldown, expires_at_us)| OutboxRow {
-            id,
-            challenge,
-            cooldown,
-            sealed: Vec::new(),
-            expires_at_us,
-        };
-        Ok(rows.into_iter().map(row).collect())
+        Ok(ids.into_iter().map(|(id,)| id).collect())
     }
 
     /// Removes at most `most` messages of challenges that are over; says how many.
@@ -190,5 +197,14 @@ impl Store {
                 .await?
                 .rows_affected()
         }))
+    }
+
+    /// Lets replicas that claim at the same moment claim different rows. SQLite has one writer and no such word.
+    pub(super) fn skip_locked(&self) -> &'static str {
+        if self.is_shared() {
+            " FOR UPDATE SKIP LOCKED"
+        } else {
+            ""
+        }
     }
 }

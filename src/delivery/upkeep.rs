@@ -1,0 +1,116 @@
+//! What the room does by itself: gives up what nobody sends any more, removes what is over, asks after calls and balances.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use super::Delivery;
+use super::gateway::CallSeen;
+use super::report::note_confirmed;
+use crate::clock::Deadline;
+use crate::keys::Purpose;
+use crate::store::WatchedCall;
+
+const BEAT: Duration = Duration::from_secs(1);
+
+/// Every so many beats what is over is removed, and balances are read.
+const TIDY_BEATS: u32 = 10;
+const BALANCE_BEATS: u32 = 600;
+
+/// Whether a guest's call came is asked this often, in microseconds, and for so many calls in a beat.
+pub(super) const WATCH_US: i64 = 3_000_000;
+const CALLS: usize = 32;
+
+/// A gateway's time to say so.
+const WATCH_TIME: Duration = Duration::from_secs(2);
+
+/// Rows touched by one statement, and statements in one go.
+const BATCH: i64 = 500;
+const BATCHES: usize = 50;
+
+pub(super) async fn run(room: Arc<Delivery>) {
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for beats in 0_u32.. {
+        tokio::select! {
+            _ = beat.tick() => {}
+            () = room.stop.cancelled() => return,
+        }
+        room.watch_calls().await;
+        room.ask_balances(beats.is_multiple_of(BALANCE_BEATS));
+        if beats % TIDY_BEATS == TIDY_BEATS - 1 {
+            room.tidy_up().await;
+        }
+    }
+}
+
+impl Delivery {
+    /// Asks gateways whether the calls came that guests were to make; each call is asked after by one replica at a time.
+    pub async fn watch_calls(self: &Arc<Self>) {
+        for _ in 0..CALLS {
+            let now_us = self.clock.now_us();
+            let Ok(Some(call)) = self.store.claim_watched_call(now_us + WATCH_US, now_us).await else {
+                return;
+            };
+            let room = self.clone();
+            self.tasks.spawn(async move { room.watch(&call).await });
+        }
+    }
+
+    async fn watch(&self, call: &WatchedCall) {
+        let line = self.lines.iter().find(|line| line.name() == call.gateway);
+        let watched = self.keys.open(Purpose::Outbox, &call.id, &call.watched);
+        let watched = watched.and_then(|watched| String::from_utf8(watched).ok());
+        let (Some(line), Some(watched)) = (line, watched) else {
+            return;
+        };
+        let now_us = self.clock.now_us();
+        // Whatever else the gateway says, or the store does not take, is asked again.
+        match line.gateway.call_seen(&watched, Deadline::within(WATCH_TIME)).await {
+            Ok(CallSeen::Seen) => {
+                if self.store.message_confirmed(&call.id, now_us).await.unwrap_or(false) {
+                    note_confirmed(line.name());
+                }
+            }
+            Ok(CallSeen::Over) => drop(self.store.message_failed(&call.id, "sent", now_us).await),
+            Ok(CallSeen::NotYet) | Err(_) => {}
+        }
+    }
+
+    /// Reads balances, all of them or only those of gateways that are left out and due for a try.
+    fn ask_balances(self: &Arc<Self>, all: bool) {
+        for index in 0..self.lines.len() {
+            let line = &self.lines[index];
+            let is_due = line.breaker.is_due();
+            let wanted = is_due || (all && line.gateway.tells_balance());
+            if !wanted {
+                continue;
+            }
+            let room = self.clone();
+            self.tasks.spawn(async move {
+                let line = &room.lines[index];
+                let outcome = line.ask_balance().await.map(drop);
+                if is_due {
+                    line.tell(outcome);
+                }
+            });
+        }
+    }
+
+    /// Gives up messages whose sender is gone, and removes what is over, in bounded batches.
+    pub async fn tidy_up(&self) {
+        let now_us = self.clock.now_us();
+        for id in self.store.orphaned_messages(now_us, BATCH).await.unwrap_or_default() {
+            // Whether it was sent nobody knows: it is not sent again.
+            let _ = self.store.message_failed(&id, "sending", now_us).await;
+        }
+        for _ in 0..BATCHES {
+            let removed = self.store.prune_messages(now_us, BATCH).await.unwrap_or(0);
+            metrics::counter!("cabinet_rows_removed_total").increment(removed);
+            if removed < BATCH.unsigned_abs() {
+                return;
+            }
+        }
+    }
+}
