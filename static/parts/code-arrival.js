@@ -18,7 +18,7 @@ export async function fromMessage(signal) {
  * Tells what became of the message until it is settled.
  * @param {string} id
  * @param {AbortSignal} signal
- * @param {(state: api.ChallengeState['delivery']) => void} tell
+ * @param {(challenge: api.ChallengeState) => void} tell
  */
 export async function watchDelivery(id, signal, tell) {
   let pause = 1500;
@@ -27,7 +27,7 @@ export async function watchDelivery(id, signal, tell) {
     if (signal.aborted || document.hidden) continue;
     try {
       const challenge = await api.challenge(id, signal);
-      tell(challenge.delivery);
+      tell(challenge);
       if (challenge.delivery === 'confirmed') return;
       if (challenge.delivery !== 'queued' && challenge.channel !== 'guest_call') pause = 5000;
       if (challenge.delivery === 'delivered') return;

@@ -16,7 +16,10 @@ import { fromMessage, watchDelivery } from '../parts/code-arrival.js';
 /** @type {import('../router.js').Show} */
 export default function code({ root, signal }) {
   let challenge = /** @type {Waiting} */ (waiting());
-  const length = challenge.code_length;
+  let length = challenge.code_length;
+  /** The number to be called, once it is known. @type {string | undefined} */
+  let dial;
+  let watching = false;
   const input = h('input', {
     type: 'text',
     inputmode: 'numeric',
@@ -69,7 +72,13 @@ export default function code({ root, signal }) {
   signal.addEventListener('abort', () => clearInterval(clock));
   draw();
   void fromMessage(signal).then((text) => (text ? verify((input.value = text)) : undefined));
-  void watchDelivery(challenge.challenge_id, signal, arrived);
+  watch();
+
+  function watch() {
+    if (watching) return;
+    watching = true;
+    void watchDelivery(challenge.challenge_id, signal, arrived).finally(() => (watching = false));
+  }
 
   function draw() {
     const call = challenge.channel === 'guest_call';
@@ -86,11 +95,10 @@ export default function code({ root, signal }) {
 
   /** Instead of a field, when the guest calls: the number, and nothing to type. */
   function calling() {
-    const number = /** @type {{ dial?: string }} */ (challenge).dial;
     return h(
       'div',
       { class: 'calling' },
-      number && h('a', { class: 'button wide', href: `tel:${number}` }, icon('phone'), `${t('code.call')} ${number}`),
+      dial && h('a', { class: 'button wide', href: `tel:${dial}` }, icon('phone'), `${t('code.call')} ${dial}`),
       h('p', { class: 'muted', role: 'status' }, t('code.calling')),
     );
   }
@@ -127,9 +135,13 @@ export default function code({ root, signal }) {
     void busy(resend, async () => {
       try {
         challenge = keep(await api.resendCode(challenge.challenge_id, channel));
+        length = challenge.code_length;
+        input.maxLength = length;
+        input.pattern = `[0-9]{${length}}`;
         digits.fail('');
         toast(t('code.resent'));
         draw();
+        watch();
       } catch (problem) {
         failed(problem);
       }
@@ -174,8 +186,12 @@ export default function code({ root, signal }) {
     }
   }
 
-  /** @param {api.ChallengeState['delivery']} state */
-  function arrived(state) {
+  /** @param {api.ChallengeState} now */
+  function arrived({ delivery: state, dial: number }) {
+    if (number !== dial) {
+      dial = number;
+      draw();
+    }
     // A confirmed call stands for the code: any digits do.
     if (state === 'confirmed') void verify('0'.repeat(length));
     else delivery.textContent = challenge.channel === 'guest_call' && state !== 'failed' ? '' : t(`code.${state}`);
