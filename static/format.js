@@ -73,11 +73,12 @@ export function quantity(text) {
 /**
  * A day: `1 декабря`, with the year when it is not this one.
  * @param {string} day `YYYY-MM-DD`
+ * @param {'long' | 'short'} [month]
  */
-export function day(day) {
+export function day(day, month = 'long') {
   const date = new Date(`${day}T00:00:00Z`);
   const year = date.getUTCFullYear() === new Date().getFullYear() ? undefined : 'numeric';
-  const text = new Intl.DateTimeFormat(locale(), { day: 'numeric', month: 'long', year, timeZone: 'UTC' }).format(date);
+  const text = new Intl.DateTimeFormat(locale(), { day: 'numeric', month, year, timeZone: 'UTC' }).format(date);
   // A number never stands at the end of a line without its month.
   return text.replace(/\sг\.$/, '').replace(' ', '\u00a0');
 }

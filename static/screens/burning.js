@@ -49,7 +49,7 @@ function table(days) {
     h(
       'tr',
       null,
-      h('th', { scope: 'row' }, day(one.expires_on)),
+      h('th', { scope: 'row' }, day(one.expires_on, 'short')),
       h('td', { class: 'muted left' }, left(one.expires_on)),
       h('td', { class: 'number' }, bonuses(one.amount)),
     ),

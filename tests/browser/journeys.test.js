@@ -189,3 +189,28 @@ test('the developer’s drawer signs in as anybody and breaks ProBonus', async (
   await page.getByText('ProBonus исправен').waitFor();
   await guest.axe('the drawer');
 });
+
+test('the chosen look stays, from the first paint on', async () => {
+  const guest = await on.come({ colorScheme: 'light' });
+  const { page } = guest;
+  await guest.signIn(RICH);
+  await page.goto('/profile');
+  await page.getByLabel('Оформление').selectOption('dark');
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  assert.equal(await background(), 'rgb(19, 18, 17)');
+  await page.goto('/history', { waitUntil: 'commit' });
+  await page.waitForFunction(() => document.body);
+  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
+  assert.equal(await background(), 'rgb(19, 18, 17)');
+});
+
+test('who follows a link and has to sign in first gets where it leads', async () => {
+  const guest = await on.come();
+  const { page } = guest;
+  await page.goto('/burning');
+  await page.waitForURL('**/sign-in');
+  await page.getByRole('textbox').fill('+79160000007');
+  const { code } = await guest.askAndRead();
+  await page.locator('input.code').pressSequentially(code);
+  await page.waitForURL('**/burning');
+});

@@ -37,6 +37,7 @@ for (const [size, options] of Object.entries({ phone: PHONE, desktop: DESKTOP })
       await page.waitForURL((url) => url.pathname === '/');
 
       guest.expect(/404/);
+      await page.locator('.hero-number').waitFor();
       await settled(page);
       await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
       await look('home-below');
