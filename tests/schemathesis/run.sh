@@ -21,7 +21,7 @@ done
 # Left out, each for a reason:
 # - watchBalance never ends: it is a stream.
 # - positive_data_acceptance: that a phone is mobile, a code right and a version current no schema can say.
-CABINET_URL=http://$listen SCHEMATHESIS_HOOKS=tests/schemathesis/hooks.py PYTHONPATH=. .venv/bin/st run "http://$listen/openapi.json" \
+PARTNER_KEY=demo-partner-key-for-trying-out CABINET_URL=http://$listen SCHEMATHESIS_HOOKS=tests/schemathesis/hooks.py PYTHONPATH=. .venv/bin/st run "http://$listen/openapi.json" \
     --exclude-operation-id watchBalance \
     --exclude-checks positive_data_acceptance \
     --max-examples "${EXAMPLES:-30}" --workers 2 --request-timeout 20 --seed 20261124 --generation-database none
