@@ -9,8 +9,9 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{self, Running};
 use crate::clock::Clock;
-use crate::config::{Config, Sources, read_sources};
+use crate::config::{Config, ConfigError, Sources, read_sources};
 use crate::demo;
+use crate::doctor::{self, Questions};
 use crate::entropy::Entropy;
 use crate::http;
 use crate::keys::hex;
@@ -44,6 +45,17 @@ enum Command {
         /// Where it listens
         #[arg(long, default_value = "127.0.0.1:8090")]
         listen: SocketAddr,
+    },
+    /// Say in plain words whether serving makes sense, and what to change
+    Doctor {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// The vendor's Swagger: a file or an address; else it is looked for at the usual places
+        #[arg(long, value_name = "FILE|URL")]
+        swagger: Option<String>,
+        /// An account with a few movements, to see what its history shows
+        #[arg(long, value_name = "ID")]
+        account: Option<String>,
     },
     /// Print the OpenAPI document
     Openapi,
@@ -128,6 +140,15 @@ fn execute(command: Command) -> Result<ExitCode, String> {
         }
         Command::Demo { file, sandbox_listen } => block_on(run_demo(file.sources(), sandbox_listen)),
         Command::Sandbox { listen } => block_on(run_sandbox(listen)),
+        Command::Doctor { file, swagger, account } => {
+            let russian = std::env::vars().any(|(name, value)| name == "LANG" && value.starts_with("ru"));
+            let questions = Questions {
+                swagger,
+                account,
+                russian,
+            };
+            block_on(examine(Config::read(file.sources(), false), questions))
+        }
         Command::Openapi => {
             print!("{}", http::document_text());
             Ok(ExitCode::SUCCESS)
@@ -214,6 +235,12 @@ async fn start_sandbox(listen: SocketAddr) -> Result<Sandbox, String> {
         started => started,
     };
     started.map_err(|error| format!("--sandbox-listen: cannot listen on {listen}: {error}"))
+}
+
+async fn examine(config: Result<Config, ConfigError>, questions: Questions) -> Result<ExitCode, String> {
+    let mut tell = |line: &doctor::Line| println!("{line}");
+    let sense = doctor::examine(config, &questions, Clock::system(), Entropy::system(), &mut tell).await;
+    Ok(if sense { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn operations(act: Operations, config: Config) -> Result<ExitCode, String> {

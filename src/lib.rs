@@ -8,6 +8,7 @@ pub mod cli;
 
 pub mod app;
 pub mod demo;
+pub mod doctor;
 
 pub mod http;
 

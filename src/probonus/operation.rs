@@ -46,6 +46,58 @@ impl Group {
 }
 
 impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Login,
+        Self::RefreshToken,
+        Self::AccountGroups,
+        Self::FindByPhone,
+        Self::InsertByTemplate,
+        Self::Update,
+        Self::Refill,
+        Self::Transactions,
+        Self::Balance,
+        Self::Check,
+        Self::RegisterCheck,
+    ];
+
+    /// Names of the arguments it is sent with.
+    #[must_use]
+    pub fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Login => &["login", "password"],
+            Self::RefreshToken => &["refreshToken"],
+            Self::AccountGroups => &[],
+            Self::FindByPhone => &["phone"],
+            Self::InsertByTemplate => &[
+                "accountGroupId",
+                "phone",
+                "firstName",
+                "lastName",
+                "birthday",
+                "gender",
+                "email",
+            ],
+            Self::Update => &["id", "firstName", "lastName", "birthday", "gender", "email"],
+            Self::Refill => &["accountId", "sum", "comment"],
+            Self::Transactions => &["accountId", "dateFrom", "dateTo"],
+            Self::Balance => &["accountId"],
+            Self::Check => &["id"],
+            Self::RegisterCheck => &[
+                "restCode",
+                "checkGuid",
+                "accountId",
+                "rkUnit",
+                "externalCheck",
+                "bonusSpentSum",
+                "discountSum",
+                "bonusAccruedSum",
+                "moneySpentSum",
+                "checkData",
+            ],
+        }
+    }
+
     /// The name in configuration and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -64,7 +116,9 @@ impl Operation {
         }
     }
 
-    pub(super) fn path(self) -> &'static str {
+    /// Its path under the base address.
+    #[must_use]
+    pub fn path(self) -> &'static str {
         match self {
             Self::Login => "api/v0/auth/login",
             Self::RefreshToken => "api/v0/auth/refresh_token",
@@ -88,7 +142,9 @@ impl Operation {
         )
     }
 
-    pub(super) fn usual_method(self) -> Method {
+    /// The method it is sent by unless configured otherwise.
+    #[must_use]
+    pub fn usual_method(self) -> Method {
         if self.is_read() { Method::GET } else { Method::POST }
     }
 

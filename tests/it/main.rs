@@ -1,6 +1,7 @@
 //! Everything proven from outside, in one binary: each file is named after what it proves.
 
 mod configuration;
+mod doctor;
 mod edges;
 mod guest_views;
 mod house;

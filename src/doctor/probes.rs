@@ -1,0 +1,327 @@
+//! Trying what the server would use: the store, the gateways' settings, ProBonus.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Mark, Questions, Report};
+use crate::clock::{Clock, Deadline};
+use crate::config::{Config, GatewayName};
+use crate::entropy::Entropy;
+use crate::model::{AccountId, GuestKey, Phone};
+use crate::probonus::{History, ProBonus, UpstreamError};
+use crate::store::Store;
+
+/// One question's time.
+const TIME: Duration = Duration::from_secs(10);
+
+/// Clocks that differ by more than this make tokens and history wrong.
+const SKEW_S: i64 = 30;
+
+pub(super) async fn store(config: &Config, clock: &Clock, entropy: &Entropy, report: &mut Report<'_>) {
+    let store = match Store::open(&config.store_url).await {
+        Ok(store) => store,
+        Err(error) => {
+            report.add(
+                Mark::Bad,
+                format!("store.url: хранилище не открывается ({error}); проверьте папку и права или адрес PostgreSQL"),
+                format!("store.url: the store does not open ({error}); see to the folder and its rights, or PostgreSQL's address"),
+            );
+            return;
+        }
+    };
+    let nobody = GuestKey(entropy.bytes());
+    let now_us = clock.now_us();
+    let written = store.claim_registration(nobody, now_us, now_us).await;
+    let removed = store.release_registration(nobody).await;
+    let shared = store.is_shared();
+    store.close().await;
+    if written.is_ok() && removed.is_ok() {
+        let (ru, en) = if shared {
+            (
+                "PostgreSQL, можно запускать несколько экземпляров",
+                "PostgreSQL, several replicas may run",
+            )
+        } else {
+            ("SQLite, один экземпляр", "SQLite, one replica")
+        };
+        report.add(
+            Mark::Good,
+            format!("хранилище: пишет, таблицы готовы ({ru})"),
+            format!("store: writable, tables up to date ({en})"),
+        );
+    } else {
+        report.add(
+            Mark::Bad,
+            "store.url: в хранилище нельзя писать",
+            "store.url: the store cannot be written to",
+        );
+    }
+}
+
+pub(super) fn gateways(config: &Config, report: &mut Report<'_>) {
+    let names: Vec<&str> = config
+        .delivery
+        .gateways
+        .iter()
+        .map(|gateway| gateway.as_str())
+        .collect();
+    let list = names.join(", ");
+    report.add(
+        Mark::Good,
+        format!("шлюзы для кодов: {list}"),
+        format!("gateways for codes: {list}"),
+    );
+    if config.delivery.gateways.contains(&GatewayName::Console) {
+        report.add(
+            Mark::Look,
+            "delivery.gateways: console показывает коды тому, кто читает консоль; только для разработки",
+            "delivery.gateways: console shows codes to whoever reads the console; for development only",
+        );
+    }
+    if config.delivery.gateways == [GatewayName::Telegram] {
+        report.add(
+            Mark::Look,
+            "delivery.gateways: telegram – единственный канал; у многих гостей его нет",
+            "delivery.gateways: telegram is the only channel; many guests do not have it",
+        );
+    }
+}
+
+pub(super) async fn probonus(
+    config: &Config,
+    questions: &Questions,
+    clock: &Clock,
+    entropy: &Entropy,
+    report: &mut Report<'_>,
+) {
+    if !reachable(config, clock, report).await {
+        return;
+    }
+    let client = ProBonus::new(
+        &config.probonus,
+        config.time_zone.clone(),
+        clock.clone(),
+        entropy.clone(),
+    );
+    let Ok(client) = client else {
+        report.add(Mark::Bad, "TLS не настраивается", "TLS cannot be set up");
+        return;
+    };
+    if groups(config, &client, report).await {
+        absent(config, &client, report).await;
+        settling(questions, &client, config, report).await;
+    }
+}
+
+/// Whether anything answers at the base address; its clock against ours.
+async fn reachable(config: &Config, clock: &Clock, report: &mut Report<'_>) -> bool {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none());
+    let answer = match client.timeout(TIME).build() {
+        Ok(client) => client.get(config.probonus.url.clone()).send().await,
+        Err(error) => Err(error),
+    };
+    let Ok(answer) = answer else {
+        report.add(
+            Mark::Bad,
+            "probonus.url: по этому адресу никто не отвечает; проверьте адрес, порт и сеть",
+            "probonus.url: nobody answers at this address; see to the address, the port and the network",
+        );
+        return false;
+    };
+    report.add(Mark::Good, "probonus.url: ответ есть", "probonus.url: somebody answers");
+    let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+    let theirs = date
+        .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
+        .map(|date| date.timestamp());
+    let ours = clock.now();
+    let sane = ours >= Timestamp::from_second(1_767_225_600).unwrap_or(Timestamp::MIN);
+    let skew = theirs.map_or(0, |theirs| (ours.as_second() - theirs.as_second()).abs());
+    if !sane {
+        report.add(
+            Mark::Bad,
+            "часы этой машины показывают прошлое; настройте время (NTP)",
+            "this machine's clock is in the past; set it (NTP)",
+        );
+    } else if skew > SKEW_S {
+        report.add(
+            Mark::Look,
+            format!("часы расходятся с часами ProBonus на {skew} с; настройте время (NTP)"),
+            format!("the clock differs from ProBonus' by {skew} s; set it (NTP)"),
+        );
+    } else {
+        report.add(Mark::Good, "часы идут верно", "the clock is right");
+    }
+    true
+}
+
+/// Whether the credential is accepted, and the group there with its template.
+async fn groups(config: &Config, client: &ProBonus, report: &mut Report<'_>) -> bool {
+    match client.account_groups(Deadline::within(TIME)).await {
+        Ok(groups) => {
+            report.add(Mark::Good, "ключ принят", "the credential is accepted");
+            let wanted = &config.probonus.account_group_id;
+            let usable: Vec<&str> = groups
+                .iter()
+                .filter(|group| group.have_template)
+                .map(|group| group.id.as_str())
+                .collect();
+            let usable = usable.join(", ");
+            match groups.iter().find(|group| group.id == *wanted) {
+                Some(group) if group.have_template => report.add(
+                    Mark::Good,
+                    format!("группа {} есть, шаблон у неё есть", wanted.as_str()),
+                    format!("group {} is there and has its template", wanted.as_str()),
+                ),
+                Some(_) => report.add(
+                    Mark::Bad,
+                    format!(
+                        "probonus.account_group_id: у группы {} нет шаблона; шаблон есть у: {usable}",
+                        wanted.as_str()
+                    ),
+                    format!(
+                        "probonus.account_group_id: group {} has no template; these have one: {usable}",
+                        wanted.as_str()
+                    ),
+                ),
+                None => report.add(
+                    Mark::Bad,
+                    format!(
+                        "probonus.account_group_id: группы {} нет; шаблон есть у: {usable}",
+                        wanted.as_str()
+                    ),
+                    format!(
+                        "probonus.account_group_id: there is no group {}; these have a template: {usable}",
+                        wanted.as_str()
+                    ),
+                ),
+            }
+            true
+        }
+        Err(UpstreamError::CredentialRefused) => {
+            report.add(
+                Mark::Bad,
+                "ProBonus не принимает ключ: проверьте probonus.token (или login и password) и probonus.token_header",
+                "ProBonus refuses the credential: see to probonus.token (or login and password) and probonus.token_header",
+            );
+            false
+        }
+        Err(error) => {
+            report.add(
+                Mark::Bad,
+                format!("account_groups: {}", why(error, true)),
+                format!("account_groups: {}", why(error, false)),
+            );
+            false
+        }
+    }
+}
+
+/// What ProBonus says of a phone that nobody has.
+async fn absent(config: &Config, client: &ProBonus, report: &mut Report<'_>) {
+    let Some(nobody) = Phone::from_e164("+79000000000") else {
+        return;
+    };
+    match client.find_by_phone(&nobody, Deadline::within(TIME)).await {
+        Ok(_) => report.add(
+            Mark::Good,
+            "find_by_phone отвечает понятно",
+            "find_by_phone answers as expected",
+        ),
+        Err(error) => report.add(
+            Mark::Bad,
+            format!("find_by_phone: {}", why(error, true)),
+            format!("find_by_phone: {}", why(error, false)),
+        ),
+    }
+    let sums = match config.probonus.sums {
+        crate::config::Sums::Kopecks => ("копейках", "kopecks"),
+        crate::config::Sums::Rubles => ("рублях", "roubles"),
+    };
+    report.add(
+        Mark::Look,
+        format!(
+            "суммы читаются в {}: сверьте баланс одного гостя с кассой (probonus.sums)",
+            sums.0
+        ),
+        format!(
+            "sums are read in {}: compare one guest's balance with the till (probonus.sums)",
+            sums.1
+        ),
+    );
+}
+
+/// Whether the history shows what settling partners' operations needs.
+async fn settling(questions: &Questions, client: &ProBonus, config: &Config, report: &mut Report<'_>) {
+    if config.partners.is_empty() {
+        return;
+    }
+    let account = questions.account.as_deref().and_then(|id| AccountId::parse(id).ok());
+    let Some(account) = account else {
+        report.add(
+            Mark::Look,
+            "сверка партнёрских операций: неизвестно, видны ли отметки; дайте --account со счётом, где есть движения",
+            "settling partners' operations: not known whether marks are shown; give --account with an account that has movements",
+        );
+        return;
+    };
+    match client
+        .transactions(&account, History::Last(50), Deadline::within(TIME))
+        .await
+    {
+        Ok(entries) => {
+            let comments = entries.iter().any(|entry| entry.comment.is_some());
+            let checks = entries.iter().any(|entry| entry.check_id.is_some());
+            let mark = if comments && checks { Mark::Good } else { Mark::Look };
+            let yes = |there: bool, ru: bool| match (there, ru) {
+                (true, true) => "видны",
+                (false, true) => "не видны",
+                (true, false) => "shown",
+                (false, false) => "not shown",
+            };
+            report.add(
+                mark,
+                format!(
+                    "сверка партнёрских операций: комментарии {}, чеки {}",
+                    yes(comments, true),
+                    yes(checks, true)
+                ),
+                format!(
+                    "settling partners' operations: comments {}, checks {}",
+                    yes(comments, false),
+                    yes(checks, false)
+                ),
+            );
+        }
+        Err(error) => report.add(
+            Mark::Look,
+            format!("transactions: {}", why(error, true)),
+            format!("transactions: {}", why(error, false)),
+        ),
+    }
+}
+
+fn why(error: UpstreamError, russian: bool) -> String {
+    let (ru, en) = match error {
+        UpstreamError::Unavailable { .. } | UpstreamError::Overloaded => (
+            "нет ответа вовремя (probonus.timeout_ms)".to_owned(),
+            "no answer in time (probonus.timeout_ms)".to_owned(),
+        ),
+        UpstreamError::CredentialRefused => ("ключ не принят".to_owned(), "the credential is refused".to_owned()),
+        UpstreamError::Refused { status: 405 } => (
+            "метод не подходит: задайте другой в [probonus.methods]".to_owned(),
+            "the method does not fit: set another in [probonus.methods]".to_owned(),
+        ),
+        UpstreamError::Refused { status } => (
+            format!("отказ {status}: проверьте probonus.url и probonus.phone_format"),
+            format!("refused with {status}: see to probonus.url and probonus.phone_format"),
+        ),
+        UpstreamError::Invalid => (
+            "ответ непонятен: по этому адресу точно ProBonus? (probonus.url)".to_owned(),
+            "the answer makes no sense: is it really ProBonus at this address? (probonus.url)".to_owned(),
+        ),
+    };
+    if russian { ru } else { en }
+}

@@ -1,0 +1,103 @@
+//! The doctor says in plain words whether serving makes sense, and which setting would change what is wrong.
+
+use guest_cabinet::clock::Clock;
+use guest_cabinet::config::{Config, ConfigError, read_sources};
+use guest_cabinet::doctor::{Line, Mark, Questions, examine};
+use guest_cabinet::entropy::Entropy;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{ProBonus, TestStore, sqlite};
+
+const TOKEN: &str = "sandbox-token";
+
+fn config(probonus: &ProBonus, store: &TestStore, more: &str) -> Result<Config, ConfigError> {
+    let text = format!(
+        "secret = \"a master secret for tests of enough bytes\"\n[store]\nurl = \"{}\"\n[delivery]\ngateways = [\"webhook\"]\n\
+         [delivery.webhook]\nurl = \"http://127.0.0.1:9/codes\"\nsecret = \"{}\"\n[probonus]\nurl = \"{}\"\ntoken = \"{TOKEN}\"\n{more}",
+        store.url,
+        crate::support::receiver::SECRET,
+        probonus.sandbox.url(),
+    );
+    let mut sources = read_sources(None, std::iter::empty());
+    sources.tree = text.parse().expect("TOML");
+    Config::read(sources, false)
+}
+
+async fn examined(config: Result<Config, ConfigError>, russian: bool) -> (bool, Vec<Line>) {
+    let mut lines = Vec::new();
+    let questions = Questions {
+        russian,
+        ..Questions::default()
+    };
+    let sense = examine(config, &questions, Clock::system(), Entropy::system(), &mut |line| {
+        lines.push(line.clone());
+    })
+    .await;
+    let all: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    for secret in [TOKEN, "master secret", "whsec_"] {
+        assert!(!all.contains(secret), "{all}");
+    }
+    (sense, lines)
+}
+
+fn says(lines: &[Line], mark: Mark, part: &str) -> bool {
+    lines.iter().any(|line| line.mark == mark && line.text.contains(part))
+}
+
+#[tokio::test]
+async fn a_sound_installation_makes_sense() {
+    let probonus = ProBonus::start(&Clock::system()).await;
+    let store = sqlite();
+    for russian in [true, false] {
+        let (sense, lines) = examined(config(&probonus, &store, ""), russian).await;
+        assert!(sense, "{lines:#?}");
+        let confirmed = if russian { "совпадает" } else { "confirmed" };
+        let count = lines.iter().filter(|line| line.text.contains(confirmed)).count();
+        assert_eq!(
+            count, 9,
+            "the sandbox' own description confirms each assumption: {lines:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_wrong_setting_is_named() {
+    let probonus = ProBonus::start(&Clock::system()).await;
+    let store = sqlite();
+    for (more, part) in [
+        (
+            "account_group_id = \"1\"",
+            "probonus.account_group_id: group 1 has no template; these have one: 3",
+        ),
+        ("account_group_id = \"77\"", "there is no group 77"),
+        (
+            "[probonus.methods]\nfind_by_phone = \"POST\"",
+            "set probonus.methods.find_by_phone = \"GET\"",
+        ),
+        ("listem = 5", "probonus.listem: is not a setting"),
+    ] {
+        let (sense, lines) = examined(config(&probonus, &store, more), false).await;
+        assert!(!sense && says(&lines, Mark::Bad, part), "{part} {lines:#?}");
+    }
+    probonus
+        .control(Method::PUT, "/credential", json!({ "revoked": true }))
+        .await;
+    let (sense, lines) = examined(config(&probonus, &store, ""), false).await;
+    assert!(
+        !sense && says(&lines, Mark::Bad, "refuses the credential"),
+        "{lines:#?}"
+    );
+    probonus.heal().await;
+    probonus.fault(json!({ "kind": "html" })).await;
+    let (sense, lines) = examined(config(&probonus, &store, ""), false).await;
+    assert!(!sense && says(&lines, Mark::Bad, "is it really ProBonus"), "{lines:#?}");
+    let mut nowhere = config(&probonus, &store, "").expect("sound");
+    nowhere.probonus.url = "http://127.0.0.1:9/".parse().expect("an address");
+    let (sense, lines) = examined(Ok(nowhere), false).await;
+    assert!(!sense && says(&lines, Mark::Bad, "nobody answers"), "{lines:#?}");
+    let mut unwritable = config(&probonus, &store, "").expect("sound");
+    unwritable.store_url = "sqlite:///nowhere/state.db".into();
+    let (sense, lines) = examined(Ok(unwritable), false).await;
+    assert!(!sense && says(&lines, Mark::Bad, "store.url"), "{lines:#?}");
+}
