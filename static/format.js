@@ -84,13 +84,24 @@ export function day(day, month = 'long') {
 }
 
 /**
- * A day as people say it: today, yesterday, else `1 декабря`.
+ * A day as people say it inside a sentence: today, yesterday, else `1 дек.`
  * @param {string} date `YYYY-MM-DD`
  */
 export function dayNamed(date) {
   const passed = -daysUntil(date);
-  if (passed === 0) return t('today');
-  return passed === 1 ? t('yesterday') : day(date);
+  if (passed !== 0 && passed !== 1) return day(date, 'short');
+  return new Intl.RelativeTimeFormat(locale(), { numeric: 'auto' }).format(-passed, 'day');
+}
+
+/**
+ * The same as a heading: `Вчера`, `1 декабря`.
+ * @param {string} date `YYYY-MM-DD`
+ */
+export function dayHeading(date) {
+  const passed = -daysUntil(date);
+  if (passed !== 0 && passed !== 1) return day(date);
+  const name = dayNamed(date);
+  return name.charAt(0).toLocaleUpperCase(locale()) + name.slice(1);
 }
 
 /**

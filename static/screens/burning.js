@@ -50,7 +50,7 @@ function table(days) {
       'tr',
       null,
       h('th', { scope: 'row' }, day(one.expires_on, 'short')),
-      h('td', { class: 'muted left' }, left(one.expires_on)),
+      h('td', { class: 'muted' }, left(one.expires_on)),
       h('td', { class: 'number' }, bonuses(one.amount)),
     ),
   );

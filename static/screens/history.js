@@ -2,7 +2,7 @@
 
 import * as api from '../api.js';
 import { h } from '../dom.js';
-import { dayNamed, dayOf } from '../format.js';
+import { dayHeading, dayOf } from '../format.js';
 import { t } from '../language.js';
 import { row } from '../parts/movement.js';
 import { line, message } from '../parts/trouble.js';
@@ -163,6 +163,6 @@ function listOf(days, date) {
   const kept = last instanceof HTMLElement && last.dataset.day === date && last.querySelector('ul');
   if (kept) return kept;
   const list = h('ul', { class: 'rows card' });
-  days.append(h('section', { 'data-day': date }, h('h2', { class: 'day' }, dayNamed(date)), list));
+  days.append(h('section', { 'data-day': date }, h('h2', { class: 'day' }, dayHeading(date)), list));
   return list;
 }

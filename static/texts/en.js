@@ -157,8 +157,6 @@ const texts = {
   'history.end': 'That is all for this period',
   'history.none': 'Nothing found',
   'history.none.hint': 'Try another period or another kind of activity.',
-  'today': 'Today',
-  'yesterday': 'Yesterday',
   'history.after': 'Balance ',
 
   'kind.accrual': 'Earned',

@@ -163,8 +163,6 @@ const texts = {
   'history.end': 'Это всё за выбранный период',
   'history.none': 'Движений нет',
   'history.none.hint': 'Попробуйте другой период или другие движения.',
-  'today': 'Сегодня',
-  'yesterday': 'Вчера',
   'history.after': 'Остаток ',
 
   'kind.accrual': 'Начисление',
