@@ -45,6 +45,7 @@ impl Bulkhead {
         }
         let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
+        metrics::histogram!("cabinet_bulkhead_queue").record(f64::from(u32::try_from(ahead).unwrap_or(u32::MAX)));
         if ahead >= self.queue {
             return Err(UpstreamError::Overloaded);
         }

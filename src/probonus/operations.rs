@@ -263,12 +263,6 @@ impl ProBonus {
         answers::groups(Json::parse(&body)?.unwrapped())
     }
 
-    /// Second tries left, for metrics.
-    #[must_use]
-    pub fn retries_left(&self) -> i64 {
-        self.retries.left()
-    }
-
     /// A write: any success is a success, whatever ProBonus says along with it.
     async fn write(&self, operation: Operation, arguments: Value, deadline: Deadline) -> Result<(), UpstreamError> {
         let reply = self.call(operation, &arguments, deadline).await?;
@@ -278,6 +272,7 @@ impl ProBonus {
     /// One call with everything it passes; a read that failed by chance is tried once more.
     async fn call(&self, operation: Operation, arguments: &Value, deadline: Deadline) -> Result<Reply, UpstreamError> {
         self.retries.earn();
+        metrics::gauge!("cabinet_retries_left").set(f64::from(i32::try_from(self.retries.left()).unwrap_or(i32::MAX)));
         let first = self.once(operation, arguments, deadline).await;
         let failed = match &first {
             Ok(reply) => is_chance(reply),

@@ -38,14 +38,18 @@ pub enum StoreError {
     Corrupt,
 }
 
-/// Runs one body with `$pool` bound to the engine's pool; the text of a statement is written once and serves both.
+/// Runs one body with `$pool` bound to the engine's pool; the text of a statement is written once and serves both. How long it took is
+/// measured when it did not fail.
 macro_rules! on_pool {
-    ($store:expr, |$pool:ident| $body:expr) => {
-        match &$store.pool {
+    ($store:expr, |$pool:ident| $body:expr) => {{
+        let started = tokio::time::Instant::now();
+        let done = match &$store.pool {
             $crate::store::engine::Pool::Sqlite($pool) => $body,
             $crate::store::engine::Pool::Postgres($pool) => $body,
-        }
-    };
+        };
+        metrics::histogram!("cabinet_store_seconds").record(started.elapsed().as_secs_f64());
+        done
+    }};
 }
 pub(super) use on_pool;
 
@@ -114,6 +118,8 @@ async fn sqlite(url: &str) -> Result<SqlitePool, StoreError> {
 async fn postgres(url: &str) -> Result<PgPool, StoreError> {
     let options = PgConnectOptions::from_str(url)?
         .application_name("guest-cabinet")
+        // A statement that hangs must not hang whoever waits for it.
+        .options([("statement_timeout", "5000"), ("lock_timeout", "3000")])
         .disable_statement_logging();
     Ok(PgPoolOptions::new()
         .max_connections(16)

@@ -34,7 +34,7 @@ async fn examined(config: Result<Config, ConfigError>, russian: bool) -> (bool, 
         lines.push(line.clone());
     })
     .await;
-    let all: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let all = lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     for secret in [TOKEN, "master secret", "whsec_"] {
         assert!(!all.contains(secret), "{all}");
     }

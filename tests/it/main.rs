@@ -1,5 +1,6 @@
 //! Everything proven from outside, in one binary: each file is named after what it proves.
 
+mod bad_days;
 mod configuration;
 mod doctor;
 mod edges;
