@@ -4,6 +4,8 @@
 CREATE TABLE outbox (
     id BYTEA NOT NULL PRIMARY KEY,
     challenge BYTEA NOT NULL,
+    -- Counts the messages of a challenge.
+    number BIGINT NOT NULL,
     cooldown BYTEA,
     -- The keyed hash of the phone that is to call us.
     caller BYTEA,

@@ -149,7 +149,7 @@ impl SignIn {
     /// # Errors
     /// A dead challenge, or the store.
     pub async fn challenge(&self, id: &ChallengeId) -> Result<(Asked, Progress), SignInError> {
-        let (row, phone) = self.living(id).await?;
+        let (mut row, phone) = self.living(id).await?;
         let without_message = |state| Progress { state, dial: None };
         let progress = if self.test_phone(&phone).is_some() {
             without_message(DeliveryState::Delivered)
@@ -157,6 +157,10 @@ impl SignIn {
             let progress = self.delivery.progress(&row.id_tag).await?;
             progress.unwrap_or_else(|| without_message(DeliveryState::Queued))
         };
+        if progress.state == DeliveryState::Failed {
+            // It may have failed since the challenge was read: its cooldown is over then.
+            row = self.living(id).await?.0;
+        }
         let channel = Channel::named(&row.channel).unwrap_or(Channel::Sms);
         Ok((self.asked(id.clone(), &row, &phone, channel), progress))
     }

@@ -57,8 +57,8 @@ impl Store {
     pub async fn add_message(&self, message: &NewMessage, now_us: i64) -> Result<(), StoreError> {
         on_pool!(self, |pool| {
             sqlx::query(
-                "INSERT INTO outbox (id, challenge, cooldown, caller, sealed, state, created_at_us, lease_until_us, expires_at_us) \
-                 VALUES ($1, $2, $3, $4, $5, 'queued', $6, 0, $7)",
+                "INSERT INTO outbox (id, challenge, number, cooldown, caller, sealed, state, created_at_us, lease_until_us, expires_at_us) \
+                 VALUES ($1, $2, (SELECT COUNT(*) FROM outbox WHERE challenge = $2), $3, $4, $5, 'queued', $6, 0, $7)",
             )
             .bind(&message.id)
             .bind(&message.challenge)

@@ -111,7 +111,7 @@ impl Store {
         Ok(on_pool!(self, |pool| {
             sqlx::query_as(
                 "SELECT state, dial FROM outbox WHERE challenge = $1 \
-                 ORDER BY CASE state WHEN 'confirmed' THEN 0 ELSE 1 END, created_at_us DESC LIMIT 1",
+                 ORDER BY CASE state WHEN 'confirmed' THEN 0 ELSE 1 END, number DESC LIMIT 1",
             )
             .bind(challenge)
             .fetch_optional(pool)

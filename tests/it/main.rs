@@ -2,6 +2,10 @@
 
 mod bad_days;
 mod configuration;
+mod delivery_calls;
+mod delivery_gateways;
+mod delivery_outbox;
+mod delivery_reports;
 mod doctor;
 mod edges;
 mod guest_views;

@@ -2,11 +2,15 @@
 #![allow(dead_code, unused_imports, reason = "each proof uses its own part")]
 
 pub mod cabinet;
+pub mod courier;
+pub mod gateways;
 pub mod probonus;
 pub mod receiver;
 pub mod stores;
 
 pub use cabinet::{Answer, TestCabinet};
+pub use courier::Courier;
+pub use gateways::{Emulator, Mood};
 pub use probonus::ProBonus;
 pub use receiver::Receiver;
 pub use stores::{TestStore, each_engine, postgres, sqlite};

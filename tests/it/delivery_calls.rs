@@ -1,0 +1,219 @@
+//! Calls prove a phone as codes do: the digits of the number that calls, or the guest's own call to a number only the asker sees.
+
+use std::time::Duration;
+
+use guest_cabinet::clock::Clock;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::cabinet::send;
+use crate::support::courier::settings;
+use crate::support::{Answer, Emulator, Mood, ProBonus, TestCabinet, TestStore, each_engine, friday_noon, sqlite};
+
+const PHONE: &str = "+79160000001";
+const DIGITS: &str = "79160000001";
+
+/// A cabinet whose codes go through an SMS.ru.
+struct Stage {
+    cabinet: TestCabinet,
+    smsru: Emulator,
+    clock: Clock,
+    _probonus: ProBonus,
+}
+
+impl Stage {
+    async fn over(store: &TestStore) -> Self {
+        let clock = Clock::manual(friday_noon());
+        let probonus = ProBonus::start(&clock).await;
+        let (smsru, smsc, telegram) = tokio::join!(Emulator::smsru(), Emulator::smsc(), Emulator::telegram());
+        let more = format!("[delivery]\n{}", settings(&smsru, &smsc, &telegram));
+        let (url, token) = (probonus.sandbox.url(), probonus.sandbox.token().to_owned());
+        Self {
+            cabinet: TestCabinet::start(&url, &token, &store.url, clock.clone(), &more).await,
+            smsru,
+            clock,
+            _probonus: probonus,
+        }
+    }
+
+    async fn ask(&self, channel: &str) -> Value {
+        let body = json!({ "phone": PHONE, "channel": channel });
+        let asked = self.cabinet.post("/api/v1/auth/challenges", &body).await;
+        assert_eq!(asked.status, StatusCode::ACCEPTED, "{}", asked.text);
+        asked.json()
+    }
+
+    async fn verify(&self, challenge: &Value, code: &str) -> Answer {
+        let path = format!("/api/v1/auth/challenges/{}/verify", id(challenge));
+        self.cabinet
+            .post(&path, &json!({ "code": code, "session": "bearer" }))
+            .await
+    }
+
+    /// The challenge, once its delivery is `state`.
+    async fn until(&self, challenge: &Value, state: &str) -> Value {
+        let path = format!("/api/v1/auth/challenges/{}", id(challenge));
+        let look = async {
+            loop {
+                let now = send(self.cabinet.request(Method::GET, &path)).await.json();
+                if now["delivery"] == state {
+                    return now;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(10), look).await;
+        found.unwrap_or_else(|_| panic!("never {state}"))
+    }
+}
+
+fn id(challenge: &Value) -> &str {
+    challenge["challenge_id"].as_str().expect("an id")
+}
+
+#[tokio::test]
+async fn the_last_digits_of_the_number_that_calls_are_a_code_of_three_tries() {
+    for store in each_engine().await {
+        let stage = Stage::over(&store).await;
+        let asked = stage.ask("flash_call").await;
+        assert_eq!((&asked["code_length"], &asked["attempts_left"]), (&json!(4), &json!(3)));
+        stage.until(&asked, "sent").await;
+        assert_eq!(stage.smsru.calls("/code/call")[0].field("phone"), DIGITS);
+        let wrong = stage.verify(&asked, "1111").await;
+        assert_eq!(
+            (wrong.code().as_str(), &wrong.json()["attempts_left"]),
+            ("code_incorrect", &json!(2))
+        );
+        let right = stage.verify(&asked, "0435").await;
+        assert_eq!(right.status, StatusCode::OK, "{} {}", store.engine, right.text);
+        assert_eq!(stage.verify(&asked, "0435").await.code(), "challenge_invalid");
+    }
+}
+
+#[tokio::test]
+async fn a_fourth_try_at_four_digits_is_too_late_and_another_channel_shares_the_budget() {
+    let store = sqlite();
+    let stage = Stage::over(&store).await;
+    let asked = stage.ask("flash_call").await;
+    stage.until(&asked, "sent").await;
+    for left in [2, 1, 0] {
+        assert_eq!(stage.verify(&asked, "1111").await.json()["attempts_left"], left);
+    }
+    assert_eq!(stage.verify(&asked, "0435").await.code(), "challenge_invalid");
+    stage.clock.advance(Duration::from_secs(60));
+    let path = format!("/api/v1/auth/challenges/{}/resend", id(&asked));
+    let resent = stage.cabinet.post(&path, &json!({ "channel": "sms" })).await.json();
+    assert_eq!(
+        (&resent["code_length"], &resent["attempts_left"]),
+        (&json!(6), &json!(2))
+    );
+}
+
+#[tokio::test]
+async fn four_digits_for_a_message_are_a_mistake_that_costs_nothing() {
+    let store = sqlite();
+    let stage = Stage::over(&store).await;
+    let asked = stage.ask("sms").await;
+    let answer = stage.verify(&asked, "0435").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (422, "validation_failed")
+    );
+    assert_eq!(stage.until(&asked, "sent").await["attempts_left"], 5);
+}
+
+#[tokio::test]
+async fn the_guests_own_call_opens_the_session_of_whoever_holds_the_challenge() {
+    for store in each_engine().await {
+        let stage = Stage::over(&store).await;
+        let asked = stage.ask("guest_call").await;
+        let sent = stage.until(&asked, "sent").await;
+        assert_eq!(sent["dial"], "+78005008275");
+        assert_eq!(
+            stage.verify(&asked, "000000").await.code(),
+            "code_incorrect",
+            "nobody called yet"
+        );
+        stage.smsru.guest_calls(DIGITS);
+        // SMS.ru is asked every three seconds.
+        stage.clock.advance(Duration::from_secs(3));
+        stage.until(&asked, "confirmed").await;
+        let verified = stage.verify(&asked, "000000").await;
+        assert_eq!(verified.status, StatusCode::OK, "{} {}", store.engine, verified.text);
+        assert_eq!(stage.verify(&asked, "000000").await.code(), "challenge_invalid");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_did_not_come_or_came_from_elsewhere_confirms_nothing() {
+    let store = sqlite();
+    let stage = Stage::over(&store).await;
+    let asked = stage.ask("guest_call").await;
+    stage.until(&asked, "sent").await;
+    stage.smsru.guest_calls("79160000002");
+    stage.clock.advance(Duration::from_secs(3));
+    while stage.smsru.calls("/callcheck/status").is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(stage.verify(&asked, "000000").await.code(), "code_incorrect");
+    stage.smsru.call_is_over(DIGITS);
+    stage.clock.advance(Duration::from_secs(3));
+    assert_eq!(stage.until(&asked, "failed").await["resend_in"], 0);
+    assert_eq!(stage.verify(&asked, "000000").await.code(), "code_incorrect");
+}
+
+#[tokio::test]
+async fn a_phone_has_one_open_call_so_that_a_guest_confirms_no_strangers_challenge() {
+    let store = sqlite();
+    let stage = Stage::over(&store).await;
+    let first = stage.ask("guest_call").await;
+    stage.until(&first, "sent").await;
+    stage.clock.advance(Duration::from_secs(61));
+    let stranger = stage.ask("guest_call").await;
+    stage.until(&stranger, "failed").await;
+    assert_eq!(stage.smsru.calls("/callcheck/add").len(), 1);
+    stage.smsru.guest_calls(DIGITS);
+    stage.clock.advance(Duration::from_secs(3));
+    stage.until(&first, "confirmed").await;
+    assert_eq!(stage.verify(&stranger, "000000").await.code(), "code_incorrect");
+}
+
+#[tokio::test]
+async fn a_code_that_could_not_be_sent_gives_its_cooldown_back() {
+    for store in each_engine().await {
+        let stage = Stage::over(&store).await;
+        stage.smsru.is(Mood::CutsOff);
+        let asked = stage.ask("guest_call").await;
+        assert_eq!(asked["resend_in"], 60);
+        assert_eq!(stage.until(&asked, "failed").await["resend_in"], 0);
+        stage.smsru.is(Mood::Well);
+        let path = format!("/api/v1/auth/challenges/{}/resend", id(&asked));
+        let resent = stage.cabinet.post(&path, &json!({ "channel": "sms" })).await;
+        assert_eq!(resent.status, StatusCode::ACCEPTED, "{} {}", store.engine, resent.text);
+        stage.until(&asked, "sent").await;
+        let text = stage.smsru.calls("/sms/send")[0].field("msg").to_owned();
+        let code = text.rsplit('#').next().expect("a code").to_owned();
+        assert_eq!(stage.verify(&asked, &code).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn while_no_gateway_can_bring_a_code_that_is_said_at_once_and_costs_nothing() {
+    let store = sqlite();
+    let stage = Stage::over(&store).await;
+    stage
+        .smsru
+        .is(Mood::Says(200, json!({ "status": "ERROR", "status_code": 300 })));
+    let asked = stage.ask("guest_call").await;
+    stage.until(&asked, "failed").await;
+    let body = json!({ "phone": "+79160000002", "channel": "guest_call" });
+    let answer = stage.cabinet.post("/api/v1/auth/challenges", &body).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (503, "delivery_unavailable")
+    );
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    let body = json!({ "phone": "+79160000002", "channel": "sms" });
+    let other = stage.cabinet.post("/api/v1/auth/challenges", &body).await;
+    assert_eq!(other.status, StatusCode::ACCEPTED, "SMSC still works: {}", other.text);
+}
