@@ -100,7 +100,7 @@ async fn a_fourth_try_at_four_digits_is_too_late_and_another_channel_shares_the_
         assert_eq!(stage.verify(&asked, "1111").await.json()["attempts_left"], left);
     }
     assert_eq!(stage.verify(&asked, "0435").await.code(), "challenge_invalid");
-    stage.clock.advance(Duration::from_secs(60));
+    stage.clock.advance(Duration::from_mins(1));
     let path = format!("/api/v1/auth/challenges/{}/resend", id(&asked));
     let resent = stage.cabinet.post(&path, &json!({ "channel": "sms" })).await.json();
     assert_eq!(

@@ -139,11 +139,9 @@ async fn sms_ru_hears_a_hundred_and_the_message_is_delivered_whatever_comes_afte
 async fn a_form_in_parts_is_the_same_form() {
     let stage = Stage::open().await;
     let path = stage.sent("+79160000001", "sms").await;
-    let mut body = String::new();
-    for (name, value) in smsru_fields(&[sms_status(1, 103)]) {
-        body += &format!("--cut\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-    }
-    body += "--cut--\r\n";
+    let parts = smsru_fields(&[sms_status(1, 103)]);
+    let part = |(name, value)| format!("--cut\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let body = parts.into_iter().map(part).collect::<String>() + "--cut--\r\n";
     let request = stage
         .report("smsru")
         .header("content-type", "multipart/form-data; boundary=cut");

@@ -131,7 +131,7 @@ async fn answer(State(emulator): State<Emulator>, uri: Uri, headers: HeaderMap, 
         Mood::Well => json(200, protocol(&emulator, &call)),
         Mood::InText => json(200, in_text(protocol(&emulator, &call))),
         Mood::Hangs => {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             json(200, protocol(&emulator, &call))
         }
         Mood::Html(status) => {
