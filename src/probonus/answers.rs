@@ -386,3 +386,102 @@ fn percent(value: Json) -> Read<String> {
 fn lenient<T>(value: Option<Read<T>>) -> Option<T> {
     value.and_then(Result::ok)
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::Sums;
+
+    fn values() -> Values {
+        Values {
+            sums: Sums::Kopecks,
+            zone: TimeZone::get("Europe/Moscow").expect("a zone"),
+        }
+    }
+
+    fn read<T>(value: &Value, read: impl FnOnce(Json) -> Read<T>) -> Read<T> {
+        let text = value.to_string();
+        read(Json::parse(text.as_bytes())?.unwrapped())
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let names =
+            "id|accountId|balance|sum|amount|date|details|pending|type|level|coupons|data|result|firstName|isBlocked";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            Just(Value::from("12.04.1990")),
+        ];
+        leaf.prop_recursive(4, 32, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(prop::sample::select(names.split('|').collect::<Vec<_>>()), inner, 0..6)
+                    .prop_map(|members| members
+                        .into_iter()
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_nothing_panics_and_a_balance_is_only_what_was_told(value in any_json()) {
+            let values = values();
+            let account = AccountId::parse("5").expect("an id");
+            let _ = read(&value, |answer| values.account(answer));
+            let _ = read(&value, |answer| values.transactions(answer, &account));
+            let _ = read(&value, |answer| values.check(answer));
+            let _ = (read(&value, groups), read(&value, tokens).map(drop));
+            if let Ok(balance) = read(&value, |answer| values.balance(answer)) {
+                let told = value.to_string().contains("\"balance\"");
+                prop_assert!(told, "{balance:?} out of nothing");
+            }
+        }
+    }
+
+    #[test]
+    fn a_movement_of_another_account_makes_the_history_nonsense() {
+        let entry = |account| json!({ "id": 1, "accountId": account, "date": "2026-11-20T12:00:00", "type": "accrual", "sum": 5 });
+        let account = AccountId::parse("5").expect("an id");
+        let of = |account_id: i64| {
+            read(&json!([entry(account_id)]), |answer| {
+                values().transactions(answer, &account)
+            })
+        };
+        assert_eq!(of(5).map(|entries| entries.len()), Ok(1));
+        assert_eq!(of(6), Err(NONSENSE));
+    }
+
+    #[test]
+    fn signs_come_from_the_sums_or_when_there_are_none_from_the_types() {
+        let account = AccountId::parse("5").expect("an id");
+        let entry = |id: i64, kind: &str, sum: i64| json!({ "id": id, "createdAt": "20.11.2026", "operation": kind, "amount": sum });
+        let sums = |list: Value| {
+            let entries = read(&list, |answer| values().transactions(answer, &account)).expect("a history");
+            entries
+                .into_iter()
+                .map(|entry| (entry.kind, entry.amount.minor()))
+                .collect::<Vec<_>>()
+        };
+        let unsigned = json!([
+            entry(1, "начисление", 10),
+            entry(2, "списание", 4),
+            entry(3, "Сгорание", 1)
+        ]);
+        let signed = json!([entry(1, "accrual", 10), entry(2, "spend", -4), entry(3, "burn", -1)]);
+        assert_eq!(sums(unsigned), sums(signed.clone()));
+        assert_eq!(sums(signed)[0], (TransactionKind::Burn, -1));
+        assert_eq!(
+            sums(json!([entry(1, "подарок", -7)])),
+            [(TransactionKind::Adjustment, -7)]
+        );
+    }
+}

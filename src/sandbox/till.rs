@@ -12,7 +12,7 @@ pub(super) struct Purchase {
     pub money: i64,
     pub bonus_spent: i64,
     pub discount: i64,
-    /// Bonuses given; by the level's percent when not said.
+    /// Bonuses given; whole ones by the level's percent when not said.
     pub bonus_accrued: Option<i64>,
     pub restaurant: i64,
     pub guid: Option<String>,
@@ -29,7 +29,7 @@ impl Book {
         let total = purchase.money + purchase.bonus_spent + purchase.discount;
         let accrued = purchase
             .bonus_accrued
-            .unwrap_or(purchase.money * LEVELS[level].1 / 1000);
+            .unwrap_or(purchase.money * LEVELS[level].1 / 100_000 * 100);
         let opened = at.checked_sub(50.minutes()).unwrap_or(at);
         self.checks.insert(
             check,
