@@ -2,7 +2,7 @@
 
 import * as api from '../api.js';
 import { h } from '../dom.js';
-import { bonuses, day, daysUntil } from '../format.js';
+import { bonusNumber, bonusWord, day, daysUntil } from '../format.js';
 import { t } from '../language.js';
 import { bars } from '../parts/chart.js';
 import { message } from '../parts/trouble.js';
@@ -51,14 +51,19 @@ function table(days) {
       null,
       h('th', { scope: 'row' }, day(one.expires_on, 'short')),
       h('td', { class: 'muted' }, left(one.expires_on)),
-      h('td', { class: 'number' }, bonuses(one.amount)),
+      h('td', { class: 'number' }, amount(one.amount)),
     ),
   );
   const foot = h(
     'tr',
     null,
     h('th', { scope: 'row', colspan: 2 }, t('burning.total')),
-    h('td', { class: 'number' }, bonuses(total)),
+    h('td', { class: 'number' }, amount(total)),
   );
   return h('table', null, h('thead', null, head), h('tbody', null, rows), h('tfoot', null, foot));
+}
+
+/** With its word where there is room for it. @param {number} sum kopecks */
+function amount(sum) {
+  return [bonusNumber(sum), h('span', { class: 'roomy' }, `\u00a0${bonusWord(sum)}`)];
 }

@@ -191,3 +191,17 @@ for (const colorScheme of ['light', 'dark']) {
     await look('drawer');
   });
 }
+
+test('everything fits the narrowest phone, larger words among it', async () => {
+  const guest = await on.come({ viewport: { width: 320, height: 640 }, reducedMotion: 'reduce' });
+  const { page } = guest;
+  await guest.signIn('+79160000001');
+  for (const size of ['100%', '125%']) {
+    for (const path of ['/', '/history', '/burning', '/card', '/profile', '/devices']) {
+      await page.goto(path);
+      await page.evaluate((size) => document.documentElement.style.setProperty('font-size', size), size);
+      await settled(page);
+      await guest.fits(`${path} at ${size}`);
+    }
+  }
+});

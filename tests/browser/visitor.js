@@ -59,6 +59,7 @@ export async function visitor(browser, demo, options = {}) {
       return { ...challenge, code: await demo.code(challenge) };
     },
     axe,
+    fits,
     shot,
     async close() {
       await context.close();
@@ -106,6 +107,18 @@ export async function visitor(browser, demo, options = {}) {
         `${one.id}: ${one.nodes.map((node) => `${node.html} (${node.any.map((check) => check.message).join('; ')})`).join('\n')}`,
     );
     assert.deepEqual(told, [], `axe finds nothing on ${what}`);
+    await fits(what);
+  }
+
+  /** Nothing is wider than its place. */
+  async function fits(what) {
+    const wide = await page.evaluate(() => {
+      const places = [document.documentElement, ...document.querySelectorAll('main .card, .hero, .receipt, .top-row, .tabs')];
+      return places
+        .filter((place) => place.scrollWidth > place.clientWidth + 1)
+        .map((place) => `${place.tagName} ${place.className}`);
+    });
+    assert.deepEqual(wide, [], `everything fits on ${what}`);
   }
 
   async function shot(name) {
