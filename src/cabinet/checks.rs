@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use super::counters::Counted;
 use super::guests::View;
 use super::views::micros;
 use super::{Cabinet, Ready, Shown, ViewError, Wish};
@@ -44,7 +45,7 @@ impl View for CheckSeen {
     type Kept = KeptCheck;
     type Key = CheckId;
 
-    const NAME: &'static str = "check";
+    const COUNTED: Counted = Counted::Check;
 
     fn kept_name(cabinet: &Cabinet, id: &CheckId) -> String {
         let tag = cabinet.keys.mac(Purpose::View, &[b"check", id.as_str().as_bytes()]);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::checks::{CheckSeen, Lookups};
+use super::counters::Counted;
 use super::history::{HistorySeen, WholeHistorySeen};
 use super::slot::{Ages, Fetch, Filled, PATIENCE, Slot, Step, wait};
 use super::views::{AccountSeen, BalanceSeen};
@@ -99,8 +100,8 @@ pub(super) trait View: Send + Sync + Sized + 'static {
     /// What names it among the guest's views of this kind.
     type Key: Clone + Send + Sync + 'static;
 
-    /// Its name in metrics.
-    const NAME: &'static str;
+    /// Which of the counted views it is.
+    const COUNTED: Counted;
 
     /// Its name in the store.
     fn kept_name(cabinet: &Cabinet, key: &Self::Key) -> String;
@@ -146,16 +147,8 @@ impl Cabinet {
         wish: Wish,
     ) -> Result<Found<V>, ViewError> {
         let found = self.find_uncounted(guest, slot, key, wish).await;
-        let word = match &found {
-            Ok(found) => match found.source {
-                Source::Hit => "hit",
-                Source::Miss => "miss",
-                Source::Coalesced => "coalesced",
-                Source::Stale => "stale",
-            },
-            Err(_) => "failed",
-        };
-        metrics::counter!("cabinet_view_answers_total", "view" => V::NAME, "result" => word).increment(1);
+        let source = found.as_ref().ok().map(|found| found.source);
+        self.counters.count(V::COUNTED, source);
         found
     }
 

@@ -14,6 +14,7 @@ use jiff::{SignedDuration, ToSpan};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::counters::Counted;
 use super::guests::View;
 use super::slot::Filled;
 use super::views::micros;
@@ -83,7 +84,7 @@ impl View for HistorySeen {
     type Kept = Kept;
     type Key = ();
 
-    const NAME: &'static str = "transactions";
+    const COUNTED: Counted = Counted::Transactions;
 
     fn kept_name(_: &Cabinet, (): &()) -> String {
         "transactions".into()
@@ -113,7 +114,7 @@ impl View for WholeHistorySeen {
     type Kept = Kept;
     type Key = ();
 
-    const NAME: &'static str = "whole_transactions";
+    const COUNTED: Counted = Counted::WholeTransactions;
 
     fn kept_name(_: &Cabinet, (): &()) -> String {
         "whole_transactions".into()

@@ -5,6 +5,7 @@
 
 mod card;
 mod checks;
+mod counters;
 mod edit;
 mod guests;
 mod history;
@@ -194,6 +195,7 @@ pub struct Cabinet {
     saver: saved::Saver,
     signing_up: registration::InProcess,
     watching: watch::Watching,
+    counters: counters::Counters,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -213,6 +215,7 @@ impl Cabinet {
             saver: saved::Saver::start(store.clone(), keys.clone()),
             signing_up: registration::InProcess::default(),
             watching: watch::Watching::default(),
+            counters: counters::Counters::default(),
             tasks: TaskTracker::new(),
             config,
             probonus,

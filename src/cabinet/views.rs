@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::counters::Counted;
 use super::guests::{Found, View};
 use super::{Cabinet, Ready, Shown, ViewError, Wish};
 use crate::clock::Deadline;
@@ -34,7 +35,7 @@ impl View for AccountSeen {
     type Kept = Account;
     type Key = ();
 
-    const NAME: &'static str = "account";
+    const COUNTED: Counted = Counted::Account;
 
     fn kept_name(_: &Cabinet, (): &()) -> String {
         "account".into()
@@ -67,7 +68,7 @@ impl View for BalanceSeen {
     type Kept = Balance;
     type Key = ();
 
-    const NAME: &'static str = "balance";
+    const COUNTED: Counted = Counted::Balance;
 
     fn kept_name(_: &Cabinet, (): &()) -> String {
         "balance".into()

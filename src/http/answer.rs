@@ -1,32 +1,50 @@
 //! A guest view as an HTTP answer: bytes made beforehand, tag, 304, where it came from.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
+use axum::extract::FromRequestParts;
 use axum::response::Response;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{ErrorCode, Problem, RequestFacts};
+use super::{App, ErrorCode, Problem, RequestFacts};
 use crate::cabinet::{Ready, Shown, Source, ViewError, Wish};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// What the request wants of freshness.
-pub(super) fn wish(facts: &RequestFacts, headers: &HeaderMap) -> Wish {
-    let renew = headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
-        let text = value.to_str().unwrap_or_default();
-        text.split(',').any(|word| word.trim().eq_ignore_ascii_case("no-cache"))
-    });
-    Wish {
-        renew,
-        deadline: facts.deadline,
+/// What a read asks for besides the view: freshness, and the tags the caller has. Taken out of the head without copying it.
+pub(super) struct Reading {
+    /// What it wants of freshness, and until when.
+    pub wish: Wish,
+    tags: Vec<HeaderValue>,
+}
+
+impl FromRequestParts<App> for Reading {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
+        let headers = &parts.headers;
+        let renew = headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
+            let text = value.to_str().unwrap_or_default();
+            text.split(',').any(|word| word.trim().eq_ignore_ascii_case("no-cache"))
+        });
+        Ok(Self {
+            wish: Wish {
+                renew,
+                deadline: RequestFacts::deadline_of(&parts.extensions),
+            },
+            tags: headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect(),
+        })
     }
 }
 
 /// The answer: 304 when the caller has the content already, but never for a stale one.
-pub(super) fn view(shown: Shown, headers: &HeaderMap) -> Response {
+pub(super) fn view(shown: Shown, reading: &Reading) -> Response {
     let Shown { ready, source } = shown;
     let stale = source == Source::Stale;
-    let unchanged = !stale && none_match(headers, &ready.etag);
+    let unchanged = !stale && matches(reading.tags.iter(), &ready.etag);
     let body = match (unchanged, stale) {
         (true, _) => Body::empty(),
         (false, true) => Body::from(ready.stale_body()),
@@ -37,6 +55,8 @@ pub(super) fn view(shown: Shown, headers: &HeaderMap) -> Response {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let head = response.headers_mut();
+    // Room for these and for those that every answer gets.
+    head.reserve(16);
     if !unchanged {
         head.insert(header::CONTENT_TYPE, JSON);
     }
@@ -67,15 +87,17 @@ fn cache_status(source: Source) -> &'static str {
     }
 }
 
-/// Whether `If-None-Match` names the tag (weakly compared, as that header is).
+/// Whether `If-None-Match` names the tag.
 pub(super) fn none_match(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    matches(headers.get_all(header::IF_NONE_MATCH).iter(), etag)
+}
+
+/// Weakly compared, as that header is.
+fn matches<'a>(mut tags: impl Iterator<Item = &'a HeaderValue>, etag: &HeaderValue) -> bool {
     let etag = etag.as_bytes();
-    headers.get_all(header::IF_NONE_MATCH).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .map(<[u8]>::trim_ascii)
-            .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
+    tags.any(|value| {
+        let mut listed = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        listed.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
     })
 }
 

@@ -39,6 +39,13 @@ impl RequestFacts {
         })
     }
 
+    /// The deadline alone.
+    #[must_use]
+    pub fn deadline_of(extensions: &Extensions) -> Deadline {
+        let facts = extensions.get::<Self>();
+        facts.map_or_else(|| Deadline::within(Duration::from_secs(10)), |facts| facts.deadline)
+    }
+
     /// The request's id as text.
     #[must_use]
     pub fn request_id(&self) -> &str {

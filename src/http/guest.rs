@@ -3,16 +3,16 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{view, wish};
+use super::answer::{Reading, view};
 use super::body::Query;
-use super::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest};
+use super::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, SignedInGuest};
 use crate::cabinet::{self, Card};
 use crate::model::{Balance, Check, CheckId, Coupon, Profile, TransactionKind};
 
@@ -82,14 +82,9 @@ view_schema!(
     responses((status = 200, description = "The first screen", body = HomeView), (status = 304, description = "The caller has it")),
     extensions(("x-problems" = json!(["account_absent", "upstream_invalid", "upstream_unavailable"]))),
 )]
-async fn home(
-    State(app): State<App>,
-    facts: RequestFacts,
-    guest: SignedInGuest,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let shown = app.cabinet.home(&guest.guest, wish(&facts, &headers)).await?;
-    Ok(view(shown, &headers))
+async fn home(State(app): State<App>, guest: SignedInGuest, reading: Reading) -> Result<Response, Problem> {
+    let shown = app.cabinet.home(&guest.guest, reading.wish).await?;
+    Ok(view(shown, &reading))
 }
 
 /// The balance: what can be spent, what is coming, what burns when.
@@ -102,14 +97,9 @@ async fn home(
     responses((status = 200, description = "The balance", body = BalanceView), (status = 304, description = "The caller has it")),
     extensions(("x-problems" = json!(["account_absent", "upstream_invalid", "upstream_unavailable"]))),
 )]
-async fn balance(
-    State(app): State<App>,
-    facts: RequestFacts,
-    guest: SignedInGuest,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let shown = app.cabinet.balance(&guest.guest, wish(&facts, &headers)).await?;
-    Ok(view(shown, &headers))
+async fn balance(State(app): State<App>, guest: SignedInGuest, reading: Reading) -> Result<Response, Problem> {
+    let shown = app.cabinet.balance(&guest.guest, reading.wish).await?;
+    Ok(view(shown, &reading))
 }
 
 struct HistoryQuery(cabinet::Query);
@@ -164,16 +154,12 @@ impl FromFields for HistoryQuery {
 )]
 async fn transactions(
     State(app): State<App>,
-    facts: RequestFacts,
     guest: SignedInGuest,
-    headers: HeaderMap,
+    reading: Reading,
     Query(HistoryQuery(query)): Query<HistoryQuery>,
 ) -> Result<Response, Problem> {
-    let shown = app
-        .cabinet
-        .transactions(&guest.guest, &query, wish(&facts, &headers))
-        .await?;
-    Ok(view(shown, &headers))
+    let shown = app.cabinet.transactions(&guest.guest, &query, reading.wish).await?;
+    Ok(view(shown, &reading))
 }
 
 /// A check down to the dishes.
@@ -191,15 +177,14 @@ async fn transactions(
 )]
 async fn check(
     State(app): State<App>,
-    facts: RequestFacts,
     guest: SignedInGuest,
-    headers: HeaderMap,
+    reading: Reading,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     // What no ProBonus hands out does not exist.
     let id = CheckId::parse(&id).map_err(|_| Problem::new(ErrorCode::NotFound))?;
-    let shown = app.cabinet.check(&guest.guest, &id, wish(&facts, &headers)).await?;
-    Ok(view(shown, &headers))
+    let shown = app.cabinet.check(&guest.guest, &id, reading.wish).await?;
+    Ok(view(shown, &reading))
 }
 
 /// The guest's coupons.
@@ -212,14 +197,9 @@ async fn check(
     responses((status = 200, description = "The coupons", body = CouponsView), (status = 304, description = "The caller has it")),
     extensions(("x-problems" = json!(["account_absent", "upstream_invalid", "upstream_unavailable"]))),
 )]
-async fn coupons(
-    State(app): State<App>,
-    facts: RequestFacts,
-    guest: SignedInGuest,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let shown = app.cabinet.coupons(&guest.guest, wish(&facts, &headers)).await?;
-    Ok(view(shown, &headers))
+async fn coupons(State(app): State<App>, guest: SignedInGuest, reading: Reading) -> Result<Response, Problem> {
+    let shown = app.cabinet.coupons(&guest.guest, reading.wish).await?;
+    Ok(view(shown, &reading))
 }
 
 /// What the till reads.
@@ -232,13 +212,8 @@ async fn coupons(
     responses((status = 200, description = "The card", body = Card)),
     extensions(("x-problems" = json!(["account_absent", "account_blocked", "upstream_invalid", "upstream_unavailable"]))),
 )]
-async fn card(
-    State(app): State<App>,
-    facts: RequestFacts,
-    guest: SignedInGuest,
-    headers: HeaderMap,
-) -> Result<Json<Card>, Problem> {
-    Ok(Json(app.cabinet.card(&guest.guest, wish(&facts, &headers)).await?))
+async fn card(State(app): State<App>, guest: SignedInGuest, reading: Reading) -> Result<Json<Card>, Problem> {
+    Ok(Json(app.cabinet.card(&guest.guest, reading.wish).await?))
 }
 
 /// The card's QR as SVG: dark on light in every theme, as scanners need it.
@@ -251,13 +226,8 @@ async fn card(
     responses((status = 200, description = "The QR", body = String, content_type = "image/svg+xml")),
     extensions(("x-problems" = json!(["account_absent", "account_blocked", "upstream_invalid", "upstream_unavailable"]))),
 )]
-async fn card_svg(
-    State(app): State<App>,
-    facts: RequestFacts,
-    guest: SignedInGuest,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let svg = app.cabinet.card_svg(&guest.guest, wish(&facts, &headers)).await?;
+async fn card_svg(State(app): State<App>, guest: SignedInGuest, reading: Reading) -> Result<Response, Problem> {
+    let svg = app.cabinet.card_svg(&guest.guest, reading.wish).await?;
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"))];
     Ok((kind, svg).into_response())
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{view, wish, written};
+use super::answer::{Reading, view, written};
 use super::body::{Body, Patch};
 use super::guest::ProfileView;
 use super::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest};
@@ -285,14 +285,9 @@ async fn register(
     responses((status = 200, description = "The profile", body = ProfileView), (status = 304, description = "The caller has it")),
     extensions(("x-problems" = json!(["account_absent", "upstream_invalid", "upstream_unavailable"]))),
 )]
-async fn profile(
-    State(app): State<App>,
-    facts: RequestFacts,
-    guest: SignedInGuest,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let shown = app.cabinet.profile(&guest.guest, wish(&facts, &headers)).await?;
-    Ok(view(shown, &headers))
+async fn profile(State(app): State<App>, guest: SignedInGuest, reading: Reading) -> Result<Response, Problem> {
+    let shown = app.cabinet.profile(&guest.guest, reading.wish).await?;
+    Ok(view(shown, &reading))
 }
 
 /// Edits the profile.
