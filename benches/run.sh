@@ -50,6 +50,7 @@ taskset -c 1 "$baseline" "$origin_at" "$work/body.json" &
 pids+=($!)
 mkdir -p "$work/nginx"
 cat >"$work/nginx.conf" <<CONF
+$([ "$(id -u)" -eq 0 ] && echo "user root;")
 worker_processes 1; pid $work/nginx.pid; error_log $work/nginx.err; daemon off;
 events { worker_connections 1024; }
 http {

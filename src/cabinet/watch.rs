@@ -143,8 +143,9 @@ impl Cabinet {
 
     /// Looks once; whether there was news.
     async fn look(self: &Arc<Self>, guest: &Guest, watcher: &Watcher) -> bool {
+        // One look for all pages of the guest, and at most one in three seconds: a view that is merely fresh would hide what just moved.
         let wish = Wish {
-            renew: false,
+            renew: true,
             deadline: Deadline::within(LOOK),
         };
         let Ok(shown) = self.balance(guest, wish).await else {
