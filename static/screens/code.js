@@ -187,10 +187,16 @@ export default function code({ root, signal }) {
   }
 
   /** @param {api.ChallengeState} now */
-  function arrived({ delivery: state, dial: number }) {
+  function arrived(now) {
+    const { delivery: state, dial: number } = now;
     if (number !== dial) {
       dial = number;
       draw();
+    }
+    // What could not be sent may be asked for again at once.
+    if (state === 'failed' && now.resend_in === 0) {
+      challenge = { ...challenge, resend_in: 0 };
+      tick();
     }
     // A confirmed call stands for the code: any digits do.
     if (state === 'confirmed') void verify('0'.repeat(length));
