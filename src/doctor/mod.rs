@@ -3,6 +3,7 @@
 //! It looks at everything the server would use and changes nothing but the store's tables, as a start would. What it prints holds no
 //! secret and nobody's data.
 
+mod gateways;
 mod probes;
 mod swagger;
 
@@ -94,7 +95,7 @@ pub async fn examine(
         Ok(config) => {
             report.add(Mark::Good, "настройки прочитаны", "the configuration is read");
             probes::store(&config, &clock, &entropy, &mut report).await;
-            probes::gateways(&config, &mut report);
+            gateways::ask(&config, &clock, &mut report).await;
             probes::probonus(&config, questions, &clock, &entropy, &mut report).await;
             swagger::compare(&config, questions.swagger.as_deref(), &mut report).await;
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Mark, Questions, Report};
 use crate::clock::{Clock, Deadline};
-use crate::config::{Config, GatewayName};
+use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::model::{AccountId, GuestKey, Phone};
 use crate::probonus::{History, ProBonus, UpstreamError};
@@ -55,35 +55,6 @@ pub(super) async fn store(config: &Config, clock: &Clock, entropy: &Entropy, rep
             Mark::Bad,
             "store.url: в хранилище нельзя писать",
             "store.url: the store cannot be written to",
-        );
-    }
-}
-
-pub(super) fn gateways(config: &Config, report: &mut Report<'_>) {
-    let names: Vec<&str> = config
-        .delivery
-        .gateways
-        .iter()
-        .map(|gateway| gateway.as_str())
-        .collect();
-    let list = names.join(", ");
-    report.add(
-        Mark::Good,
-        format!("шлюзы для кодов: {list}"),
-        format!("gateways for codes: {list}"),
-    );
-    if config.delivery.gateways.contains(&GatewayName::Console) {
-        report.add(
-            Mark::Look,
-            "delivery.gateways: console показывает коды тому, кто читает консоль; только для разработки",
-            "delivery.gateways: console shows codes to whoever reads the console; for development only",
-        );
-    }
-    if config.delivery.gateways == [GatewayName::Telegram] {
-        report.add(
-            Mark::Look,
-            "delivery.gateways: telegram – единственный канал; у многих гостей его нет",
-            "delivery.gateways: telegram is the only channel; many guests do not have it",
         );
     }
 }

@@ -7,7 +7,7 @@ use guest_cabinet::entropy::Entropy;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{ProBonus, TestStore, sqlite};
+use crate::support::{Emulator, Mood, ProBonus, TestStore, courier, sqlite};
 
 const TOKEN: &str = "sandbox-token";
 
@@ -100,4 +100,43 @@ async fn each_wrong_setting_is_named() {
     unwritable.store_url = "sqlite:///nowhere/state.db".into();
     let (sense, lines) = examined(Ok(unwritable), false).await;
     assert!(!sense && says(&lines, Mark::Bad, "store.url"), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn gateways_are_asked_for_their_balance_and_one_that_works_is_enough() {
+    let probonus = ProBonus::start(&Clock::system()).await;
+    let (smsru, smsc, telegram) = tokio::join!(Emulator::smsru(), Emulator::smsc(), Emulator::telegram());
+    let through = |gateways: &[&str]| {
+        let store = sqlite();
+        let mut sources = read_sources(None, std::iter::empty());
+        sources.tree = format!(
+            "secret = \"a master secret for tests of enough bytes\"\nstore.url = \"{}\"\nprobonus.url = \"{}\"\n\
+             probonus.token = \"{TOKEN}\"\n[delivery]\n{}",
+            store.url,
+            probonus.sandbox.url(),
+            courier::settings(&smsru, &smsc, &telegram),
+        )
+        .parse()
+        .expect("TOML");
+        sources.tree["delivery"]["gateways"] = toml::Value::from(gateways.to_vec());
+        (Config::read(sources, false), store)
+    };
+    let (sound, _folder) = through(&["smsru", "smsc"]);
+    let (sense, lines) = examined(sound, false).await;
+    assert!(
+        sense
+            && says(
+                &lines,
+                Mark::Good,
+                "smsru: the credential is accepted, the balance is 4122.56"
+            )
+    );
+    smsru.is(Mood::Says(200, json!({ "status": "ERROR", "status_code": 300 })));
+    let (one_left, _folder) = through(&["smsru", "smsc"]);
+    let (sense, lines) = examined(one_left, false).await;
+    assert!(sense && says(&lines, Mark::Look, "delivery.smsru: the gateway refuses the credential"));
+    let (none_left, _folder) = through(&["smsru"]);
+    let (sense, lines) = examined(none_left, true).await;
+    assert!(!sense && says(&lines, Mark::Bad, "delivery.smsru: шлюз не принимает ключ"));
+    assert!(smsru.calls("/sms/send").is_empty());
 }
