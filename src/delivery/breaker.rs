@@ -15,10 +15,13 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 const WINDOW: Duration = Duration::from_mins(1);
 const HALVES: u32 = 3 * 2;
 
+/// So many tries without a message come before the first with one; an odd number.
+const PROBES: u32 = 3;
+
 /// One gateway's breaker.
 pub(super) struct Breaker {
     clock: Clock,
-    /// Whether the gateway can be tried without a guest's message: then no guest's message is risked on it.
+    /// Whether the gateway can be tried without a guest's message: then none is risked on it at first.
     probed: bool,
     state: Mutex<State>,
 }
@@ -36,6 +39,7 @@ struct Open {
     pause: Duration,
     /// One try is under way.
     trying: bool,
+    tries: u32,
 }
 
 /// What an outcome changed.
@@ -62,22 +66,23 @@ impl Breaker {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut state.open {
             None => true,
-            Some(open) => !self.probed && open.starts_try(self.clock.steady()),
+            Some(open) => open.is_for_a_message(self.probed) && open.starts_try(self.clock.steady()),
         }
     }
 
     /// Whether the gateway should be tried now without a message; whoever is told so does it.
     pub fn is_due(&self) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = state.open.as_mut().filter(|_| self.probed);
+        let open = state.open.as_mut().filter(|open| !open.is_for_a_message(self.probed));
         open.is_some_and(|open| open.starts_try(self.clock.steady()))
     }
 
     /// How long no message can be sent; `None` when one can.
     pub fn closed_for(&self) -> Option<Duration> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = state.open.as_ref()?.until.saturating_sub(self.clock.steady());
-        (self.probed || !left.is_zero()).then_some(left)
+        let open = state.open.as_ref()?;
+        let left = open.until.saturating_sub(self.clock.steady());
+        (!open.is_for_a_message(self.probed) || !left.is_zero()).then_some(left)
     }
 
     /// How a try went.
@@ -104,12 +109,19 @@ impl Breaker {
 }
 
 impl Open {
+    /// Whether the next try is made with a message. Where the gateway can be tried without, that is only every other one, after a
+    /// while: it may be that what fails is nothing but the telling of the balance.
+    fn is_for_a_message(&self, probed: bool) -> bool {
+        !probed || (self.tries >= PROBES && self.tries % 2 == 1)
+    }
+
     /// Whether the pause is over; if so, it begins again, in case nothing is heard of this try.
     fn starts_try(&mut self, now: Duration) -> bool {
         let over = now >= self.until;
         if over {
             self.until = now + self.pause;
             self.trying = true;
+            self.tries = self.tries.wrapping_add(1);
         }
         over
     }
@@ -129,6 +141,7 @@ impl State {
             until: now + FIRST_PAUSE,
             pause: FIRST_PAUSE,
             trying: false,
+            tries: 0,
         });
         Change::Opened
     }
@@ -218,5 +231,22 @@ mod tests {
         assert!(breaker.is_due() && !breaker.is_due());
         assert_eq!(breaker.tell(Ok(())), Change::Closed);
         assert!(breaker.allows());
+    }
+
+    #[test]
+    fn where_the_balance_is_never_told_a_message_tries_it_at_last() {
+        let (clock, breaker) = breaker(true);
+        breaker.tell(Err(SendError::Rejected(Reason::Balance)));
+        for _ in 0..PROBES {
+            clock.advance(LONGEST_PAUSE);
+            assert!(!breaker.allows() && breaker.is_due());
+            breaker.tell(Err(SendError::Uncertain));
+        }
+        clock.advance(LONGEST_PAUSE);
+        assert!(!breaker.is_due() && breaker.closed_for().is_none());
+        assert!(breaker.allows() && !breaker.allows());
+        breaker.tell(OUTAGE);
+        clock.advance(LONGEST_PAUSE);
+        assert!(!breaker.allows() && breaker.is_due());
     }
 }

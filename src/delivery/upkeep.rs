@@ -10,6 +10,7 @@ use super::gateway::CallSeen;
 use super::report::note_confirmed;
 use crate::clock::Deadline;
 use crate::keys::Purpose;
+use crate::model::Channel;
 use crate::store::WatchedCall;
 
 const BEAT: Duration = Duration::from_secs(1);
@@ -48,6 +49,9 @@ pub(super) async fn run(room: Arc<Delivery>) {
 impl Delivery {
     /// Asks gateways whether the calls came that guests were to make; each call is asked after by one replica at a time.
     pub async fn watch_calls(self: &Arc<Self>) {
+        if !self.channels.contains(&Channel::GuestCall) {
+            return;
+        }
         for _ in 0..CALLS {
             let now_us = self.clock.now_us();
             let Ok(Some(call)) = self.store.claim_watched_call(now_us + WATCH_US, now_us).await else {
