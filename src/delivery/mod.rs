@@ -48,7 +48,7 @@ use lines::Line;
 pub struct Order {
     /// The tag of its challenge.
     pub challenge: Vec<u8>,
-    /// The key of the cooldown that is given back when it cannot be sent.
+    /// The keys of the cooldowns that are given back when it cannot be sent, one after the other.
     pub cooldown: Option<Vec<u8>>,
     /// To which phone.
     pub phone: Phone,

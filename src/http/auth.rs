@@ -473,6 +473,7 @@ async fn verify(
         kind: request.kind,
         device_name: request.device_name,
         ip: facts.client_ip,
+        device_token: cookies::device(&app, &headers),
     };
     Ok(signed_in(&app, app.sign_in.verify(verify).await?))
 }
@@ -487,7 +488,7 @@ fn signed_in(app: &App, verified: Verified) -> Response {
             Session::Bearer(tokens(grant, Some(state)))
         }
         SessionKind::Cookie => {
-            let cookie = cookies::set_session(app, &grant.access, grant.expires_in);
+            let cookie = cookies::set_session(app, &grant.access, grant.ends_in);
             headers.append(header::SET_COOKIE, cookie);
             headers.append(header::SET_COOKIE, cookies::set_device(app, &verified.device_token));
             Session::Cookie(CookieSession {
@@ -538,9 +539,5 @@ async fn refresh(State(app): State<App>, Body(request): Body<RefreshRequest>) ->
 )]
 async fn logout(State(app): State<App>, guest: SignedInGuest) -> Result<Response, Problem> {
     app.sign_in.end_session(&guest.guest, guest.session).await?;
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    response
-        .headers_mut()
-        .append(header::SET_COOKIE, cookies::clear_session(&app));
-    Ok(response)
+    Ok(guest.ended(&app))
 }

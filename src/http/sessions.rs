@@ -3,14 +3,14 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{App, ErrorCode, Problem, SignedInGuest, cookies};
+use super::{App, ErrorCode, Problem, SignedInGuest};
 use crate::model::SessionId;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -81,12 +81,10 @@ async fn end(State(app): State<App>, guest: SignedInGuest, Path(id): Path<String
     if !app.sign_in.end_session(&guest.guest, id).await? {
         return Err(Problem::new(ErrorCode::NotFound));
     }
-    let mut response = StatusCode::NO_CONTENT.into_response();
     if id == guest.session {
-        let headers = response.headers_mut();
-        headers.append(header::SET_COOKIE, cookies::clear_session(&app));
+        return Ok(guest.ended(&app));
     }
-    Ok(response)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Ends all other sessions.

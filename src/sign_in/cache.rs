@@ -4,79 +4,197 @@
 //! that falls out is marked too, so that nothing good is remembered of what could no longer be revoked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::SessionKind;
+use super::limits::micros;
 use crate::model::{Guest, SessionId};
 
 /// Sessions and tokens remembered, each.
 const CAPACITY: u64 = 200_000;
+
+/// Longer than any look into the store takes: that long it is remembered that a session ended.
+const ENDED_FOR: Duration = Duration::from_mins(2);
+
+/// While other replicas are heard, the store is asked this often, to note that the session is in use.
+const NOTE_US: i64 = 60_000_000;
+
+/// While they are not heard, nothing older than this is believed …
+const BELIEVED_US: i64 = 10_000_000;
+
+/// … and one request asks this often, so that the others need not wait.
+const RENEWED_US: i64 = 5_000_000;
 
 /// A session seen good.
 pub(super) struct LiveSession {
     pub id: SessionId,
     pub guest: Guest,
     /// It ends then whatever happens.
-    pub expires_at_us: i64,
+    expires_at_us: i64,
+    /// Its longest time without use.
+    idle_us: i64,
     over: AtomicBool,
+    /// It ends then unless it was used elsewhere.
+    idle_until_us: AtomicI64,
     /// When the store last said that it lives.
-    pub checked_at_us: AtomicI64,
+    checked_at_us: AtomicI64,
+    /// When somebody last began to ask.
+    asked_at_us: AtomicI64,
+    /// How often signals had been lost when the store was asked.
+    losses: AtomicU64,
+}
+
+/// How sure this replica is of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing need be asked.
+    Good,
+    /// It is good; one request should ask again.
+    Due,
+    /// The store must be asked first.
+    Doubtful,
 }
 
 impl LiveSession {
-    pub fn new(id: SessionId, guest: Guest, expires_at_us: i64, now_us: i64) -> Arc<Self> {
+    pub fn new(
+        id: SessionId,
+        guest: Guest,
+        (idle, idle_until_us, expires_at_us): (Duration, i64, i64),
+        losses: u64,
+        now_us: i64,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
             guest,
             expires_at_us,
+            idle_us: micros(idle),
             over: AtomicBool::new(false),
+            idle_until_us: AtomicI64::new(idle_until_us),
             checked_at_us: AtomicI64::new(now_us),
+            asked_at_us: AtomicI64::new(now_us),
+            losses: AtomicU64::new(losses),
         })
     }
 
     pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
+        self.over.load(Ordering::Acquire)
     }
 
     fn end(&self) {
-        self.over.store(true, Ordering::Relaxed);
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// Takes over what the store said more lately.
+    fn confirm(&self, fresh: &Self) {
+        let newer = |mine: &AtomicI64, theirs: &AtomicI64| {
+            mine.fetch_max(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
+        };
+        newer(&self.idle_until_us, &fresh.idle_until_us);
+        newer(&self.checked_at_us, &fresh.checked_at_us);
+        newer(&self.asked_at_us, &fresh.asked_at_us);
+        self.losses
+            .fetch_max(fresh.losses.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Whether this request is the one that asks the store for all others.
+    pub fn begin_asking(&self, now_us: i64) -> bool {
+        let asked = self.asked_at_us.load(Ordering::Relaxed);
+        let pause = RENEWED_US.min(self.idle_us / 8);
+        now_us.saturating_sub(asked) >= pause
+            && self
+                .asked_at_us
+                .compare_exchange(asked, now_us, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Whether the session is believed although the store does not answer: for `most_us` after it last did.
+    pub fn outlasts_silence(&self, most_us: i64, now_us: i64) -> bool {
+        let silence = now_us.saturating_sub(self.checked_at_us.load(Ordering::Relaxed));
+        silence <= most_us && now_us < self.idle_until_us.load(Ordering::Relaxed)
     }
 }
 
-/// A token seen good.
-#[derive(Clone)]
+/// A token seen good, or just made.
 pub(super) struct KnownToken {
     pub session: Arc<LiveSession>,
+    pub kind: SessionKind,
     pub expires_at_us: i64,
     /// The number of its pair; cookies have none.
     pub number: i64,
+    /// Whether the store knows that it is in use.
+    pub noted: AtomicBool,
 }
+
+impl KnownToken {
+    /// How sure one may be of it when signals were lost `losses` times so far and other replicas are heard now, or not.
+    pub fn standing(&self, losses: u64, hears_others: bool, now_us: i64) -> Standing {
+        let session = &*self.session;
+        let age = now_us.saturating_sub(session.checked_at_us.load(Ordering::Relaxed));
+        let doubtful = session.losses.load(Ordering::Relaxed) != losses
+            || now_us >= session.idle_until_us.load(Ordering::Relaxed)
+            || !self.noted.load(Ordering::Relaxed)
+            || (!hears_others && age > BELIEVED_US);
+        let due = if hears_others { NOTE_US } else { RENEWED_US }.min(session.idle_us / 8);
+        if doubtful {
+            Standing::Doubtful
+        } else if age > due {
+            Standing::Due
+        } else {
+            Standing::Good
+        }
+    }
+
+    /// The store said that the session lives, and noted the token's use.
+    pub fn confirm(&self, fresh: &LiveSession) {
+        self.session.confirm(fresh);
+        self.noted.store(true, Ordering::Relaxed);
+    }
+}
+
+type Tokens = Cache<Box<str>, Arc<KnownToken>, foldhash::fast::RandomState>;
+type Sessions = Cache<SessionId, Arc<LiveSession>, foldhash::fast::RandomState>;
 
 /// What is remembered.
 pub(super) struct Known {
-    tokens: Cache<Box<str>, KnownToken, foldhash::fast::RandomState>,
-    sessions: Cache<SessionId, Arc<LiveSession>, foldhash::fast::RandomState>,
+    tokens: Tokens,
+    sessions: Sessions,
+    /// Sessions that ended lately: what a slower look into the store still found alive is not remembered.
+    ended: Cache<SessionId, (), foldhash::fast::RandomState>,
+    losses: AtomicU64,
 }
 
 impl Known {
-    pub fn new() -> Self {
+    /// `token_life`: nothing is remembered of a token for longer.
+    pub fn new(token_life: Duration) -> Self {
+        let hasher = foldhash::fast::RandomState::default;
         Self {
+            // A newcomer is always let in: who is refused a place would ask the store at every request.
             tokens: Cache::builder()
                 .max_capacity(CAPACITY)
-                .build_with_hasher(foldhash::fast::RandomState::default()),
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_live(token_life)
+                .build_with_hasher(hasher()),
             sessions: Cache::builder()
                 .max_capacity(CAPACITY)
+                .eviction_policy(EvictionPolicy::lru())
                 .eviction_listener(|_, session: Arc<LiveSession>, _| session.end())
-                .build_with_hasher(foldhash::fast::RandomState::default()),
+                .build_with_hasher(hasher()),
+            ended: Cache::builder()
+                .max_capacity(CAPACITY)
+                .time_to_live(ENDED_FOR)
+                .build_with_hasher(hasher()),
+            losses: AtomicU64::new(0),
         }
     }
 
     /// A token that is still good for all this replica knows.
-    pub fn token(&self, token: &str, now_us: i64) -> Option<KnownToken> {
+    pub fn token(&self, token: &str, now_us: i64) -> Option<Arc<KnownToken>> {
         let known = self.tokens.get(token)?;
-        let good = now_us < known.expires_at_us && now_us < known.session.expires_at_us && !known.session.is_over();
-        if good {
+        if now_us < known.expires_at_us && now_us < known.session.expires_at_us && !known.session.is_over() {
             return Some(known);
         }
         self.tokens.invalidate(token);
@@ -85,34 +203,119 @@ impl Known {
 
     /// Remembers a token and its session.
     pub fn remember(&self, token: &str, known: KnownToken) {
-        let id = known.session.id;
-        let session = self.sessions.get_with(id, || known.session.clone());
+        let (id, fresh) = (known.session.id, known.session.clone());
+        let mut session = self.sessions.get_with(id, || fresh.clone());
         // The session of an earlier token of it goes on, so that one mark reaches all of them.
-        let session = if session.is_over() {
-            self.sessions.insert(id, known.session.clone());
-            known.session
+        if session.is_over() {
+            self.sessions.insert(id, fresh.clone());
+            session = fresh;
         } else {
-            session
-                .checked_at_us
-                .fetch_max(known.session.checked_at_us.load(Ordering::Relaxed), Ordering::Relaxed);
-            session
-        };
-        self.tokens.insert(token.into(), KnownToken { session, ..known });
+            session.confirm(&fresh);
+        }
+        // First put there, then looked: either this sees that it ended, or whoever ends it sees it there.
+        if self.ended.contains_key(&id) {
+            session.end();
+        }
+        self.tokens
+            .insert(token.into(), Arc::new(KnownToken { session, ..known }));
     }
 
-    /// A session ended or changed.
+    /// A session ended; none comes back.
     pub fn forget(&self, id: SessionId) {
+        self.ended.insert(id, ());
         if let Some(session) = self.sessions.remove(&id) {
             session.end();
         }
     }
 
-    /// Anything may have happened.
-    pub fn forget_all(&self) {
-        self.tokens.invalidate_all();
-        for (_, session) in &self.sessions {
-            session.end();
+    /// Something may have been missed: the store is asked once more about everybody.
+    pub fn doubt_all(&self) {
+        self.losses.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that happened.
+    pub fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{GuestKey, Phone};
+
+    const NOW: i64 = 1_800_000_000_000_000;
+    const SECOND: i64 = 1_000_000;
+
+    fn session(id: u128, losses: u64) -> Arc<LiveSession> {
+        let phone = Phone::from_e164("+79160000001").expect("a phone");
+        let guest = Guest {
+            key: GuestKey([7; 32]),
+            phone,
+        };
+        let idle = Duration::from_hours(1);
+        let until = NOW + micros(idle);
+        LiveSession::new(
+            SessionId(uuid::Uuid::from_u128(id)),
+            guest,
+            (idle, until, i64::MAX),
+            losses,
+            NOW,
+        )
+    }
+
+    fn token(session: Arc<LiveSession>) -> KnownToken {
+        KnownToken {
+            session,
+            kind: SessionKind::Bearer,
+            expires_at_us: NOW + 300 * SECOND,
+            number: 0,
+            noted: AtomicBool::new(true),
         }
-        self.sessions.invalidate_all();
+    }
+
+    #[test]
+    fn a_session_that_ended_while_the_store_was_asked_is_not_remembered() {
+        let known = Known::new(Duration::from_mins(5));
+        let found = session(1, 0);
+        known.forget(found.id);
+        known.remember("token", token(found));
+        assert!(known.token("token", NOW).is_none());
+    }
+
+    #[test]
+    fn ending_a_session_ends_all_its_tokens() {
+        let known = Known::new(Duration::from_mins(5));
+        known.remember("one", token(session(1, 0)));
+        known.remember("two", token(session(1, 0)));
+        known.remember("other", token(session(2, 0)));
+        known.forget(SessionId(uuid::Uuid::from_u128(1)));
+        assert!(known.token("one", NOW).is_none() && known.token("two", NOW).is_none());
+        assert!(known.token("other", NOW).is_some());
+        assert!(known.token("other", NOW + 300 * SECOND).is_none(), "its time is over");
+    }
+
+    #[test]
+    fn without_signals_nothing_is_believed_for_more_than_ten_seconds() {
+        let one = token(session(1, 0));
+        let standing = |hears, after: i64| one.standing(0, hears, NOW + after * SECOND);
+        assert_eq!(standing(true, 60), Standing::Good);
+        assert_eq!(standing(true, 61), Standing::Due);
+        assert_eq!(standing(true, 3600), Standing::Doubtful);
+        assert_eq!(standing(false, 5), Standing::Good);
+        assert_eq!(standing(false, 6), Standing::Due);
+        assert_eq!(standing(false, 11), Standing::Doubtful);
+        assert_eq!(one.standing(1, true, NOW), Standing::Doubtful, "a signal was missed");
+        one.confirm(&session(1, 1));
+        assert_eq!(one.standing(1, true, NOW), Standing::Good);
+    }
+
+    #[test]
+    fn of_many_requests_one_asks() {
+        let one = session(1, 0);
+        let later = NOW + 61 * SECOND;
+        assert!(one.begin_asking(later));
+        assert!(!one.begin_asking(later) && !one.begin_asking(later + SECOND));
+        assert!(one.begin_asking(later + 5 * SECOND));
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::codes::{self, ChallengeId};
-use super::limits::micros;
+use super::limits::{WrongCodes, micros};
 use super::sessions::{Device, Grant, SessionKind};
 use super::{ATTEMPTS, AccountState, CHOSEN_ATTEMPTS, CHOSEN_DIGITS, CODE_LENGTH, PROBE_TIME, SignIn, SignInError};
 use crate::clock::Deadline;
@@ -66,6 +66,8 @@ pub struct Verify<'a> {
     pub device_name: Option<String>,
     /// From where.
     pub ip: IpAddr,
+    /// What a device that signed in before carries.
+    pub device_token: Option<&'a str>,
 }
 
 /// A proven phone.
@@ -133,7 +135,11 @@ impl SignIn {
         self.can_send(channel, test)?;
         let next = self.spend(&guest, ip, device_token, test).await?;
         row.resend_at_us = next.0;
-        self.store.challenge_sent(&row.id_tag, channel.as_str(), next.0).await?;
+        let now_us = self.clock.now_us();
+        let noted = self
+            .store
+            .challenge_sent(&row.id_tag, channel.as_str(), next.0, ATTEMPTS.into(), now_us);
+        row.attempts = noted.await?.ok_or(SignInError::ChallengeInvalid)?;
         tracing::info!(target: "security", event = "code_resent", guest = ?guest.key, channel = channel.as_str());
         if !test {
             let code = id
@@ -173,15 +179,12 @@ impl SignIn {
         let (row, phone) = self.living(verify.id).await?;
         let guest = self.guest(phone);
         let (right, most) = self.is_proof(&verify, &row)?;
-        let limits = self.wrong_code_limits(&guest.key, verify.ip);
-        let now_us = self.clock.now_us();
-        let tried = self
-            .store
-            .try_code(&row.id_tag, right, most.into(), &limits.limits(), now_us)
-            .await?;
+        let (tried, limits) = self.count_try(&verify, &row, &guest, (right, most)).await?;
         match tried {
             Try::Dead => return Err(SignInError::ChallengeInvalid),
-            Try::Limited { ends_at_us } => return Err(limits.exhausted(ends_at_us, now_us)),
+            Try::Limited { index, ends_at_us } => {
+                return Err(limits.exhausted(index, ends_at_us, self.clock.now_us()));
+            }
             Try::Counted { attempts } => {
                 tracing::info!(target: "security", event = "code_wrong", guest = ?guest.key, attempts);
                 metrics::counter!("cabinet_sign_in_total", "event" => "code_wrong").increment(1);
@@ -190,7 +193,11 @@ impl SignIn {
             }
             Try::Consumed => {}
         }
-        self.give_back_range(&guest.phone).await;
+        if self.test_phone(&guest.phone).is_some() {
+            tracing::warn!(target: "security", event = "test_phone_used", guest = ?guest.key);
+        } else {
+            self.give_back_range(&guest.phone).await;
+        }
         let device_token = codes::device_token(&self.keys, &self.entropy, &guest.phone);
         let device = Device {
             name: verify.device_name,
@@ -205,6 +212,31 @@ impl SignIn {
             device_token,
             account_state: probed.unwrap_or(AccountState::Unresolved),
         })
+    }
+
+    /// Consumes the challenge or counts a wrong code. A device that signed in before has a reserve behind the limits that strangers can
+    /// exhaust.
+    async fn count_try(
+        &self,
+        verify: &Verify<'_>,
+        row: &ChallengeRow,
+        guest: &Guest,
+        (right, most): (bool, u32),
+    ) -> Result<(Try, WrongCodes), SignInError> {
+        let now_us = self.clock.now_us();
+        let usual = self.wrong_code_limits(&guest.key, verify.ip);
+        let try_against = async |limits: &WrongCodes| {
+            self.store
+                .try_code(&row.id_tag, right, most.into(), &limits.limits(), now_us)
+                .await
+        };
+        let tried = try_against(&usual).await?;
+        let device = || codes::device_of(&self.keys, verify.device_token?, &guest.phone);
+        if let (Try::Limited { .. }, Some(device)) = (tried, device()) {
+            let reserve = self.wrong_code_reserve(&device);
+            return Ok((try_against(&reserve).await?, reserve));
+        }
+        Ok((tried, usual))
     }
 
     /// Whether what was given back proves the phone, and of how many tries this is one: our code, the digits that a gateway chose, or any
@@ -235,21 +267,21 @@ impl SignIn {
         Ok((row, phone))
     }
 
-    /// Counts the message; says when the next may go, and by which key its cooldown is kept.
+    /// Counts the message; says when the next may go, and by which keys its cooldowns are kept.
     async fn spend(
         &self,
         guest: &Guest,
         ip: IpAddr,
         device_token: Option<&str>,
         test: bool,
-    ) -> Result<(i64, Option<crate::keys::Tag>), SignInError> {
+    ) -> Result<(i64, Option<Vec<u8>>), SignInError> {
         if test {
             tracing::warn!(target: "security", event = "test_phone_used", guest = ?guest.key);
             return Ok((self.clock.now_us(), None));
         }
         let device = device_token.and_then(|token| codes::device_of(&self.keys, token, &guest.phone));
-        let spent = self.spend_message(&guest.phone, &guest.key, ip, device).await?;
-        Ok((spent.next_us, Some(spent.cooldown_key)))
+        let spent = self.spend_message(guest, ip, device).await?;
+        Ok((spent.next_us, Some(spent.cooldown_keys)))
     }
 
     async fn send(
@@ -259,11 +291,11 @@ impl SignIn {
         code: SecretString,
         channel: Channel,
         ip: IpAddr,
-        (_, cooldown): (i64, Option<crate::keys::Tag>),
+        (_, cooldown): (i64, Option<Vec<u8>>),
     ) -> Result<(), SignInError> {
         let order = Order {
             challenge: row.id_tag.clone(),
-            cooldown: cooldown.map(|tag| tag.to_vec()),
+            cooldown,
             phone: phone.clone(),
             code,
             channel,

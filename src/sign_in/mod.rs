@@ -10,10 +10,12 @@ mod challenges;
 mod codes;
 mod housekeeping;
 mod limits;
+mod recognise;
 mod sessions;
 mod token;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -119,6 +121,8 @@ pub struct SignIn {
     probe: Arc<dyn AccountProbe>,
     tokens: token::AccessTokens,
     known: cache::Known,
+    /// When the store last failed to answer a request that could do without it.
+    store_failed_at_us: AtomicI64,
     stop: tokio_util::sync::CancellationToken,
 }
 
@@ -134,8 +138,9 @@ impl SignIn {
         probe: Arc<dyn AccountProbe>,
     ) -> Arc<Self> {
         let room = Arc::new(Self {
-            tokens: token::AccessTokens::new(&keys, config.access_ttl),
-            known: cache::Known::new(),
+            tokens: token::AccessTokens::new(&keys),
+            known: cache::Known::new(config.access_ttl),
+            store_failed_at_us: AtomicI64::new(i64::MIN),
             config,
             store,
             delivery,

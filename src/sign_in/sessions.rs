@@ -1,11 +1,9 @@
 //! Sessions: opened by a proven phone, carried by tokens or a cookie, renewed, listed and ended.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::cache::{KnownToken, LiveSession};
 use super::limits::micros;
 use super::token;
 use super::{SignIn, SignInError};
@@ -41,8 +39,10 @@ pub struct Grant {
     pub expires_in: Duration,
     /// The refresh token of a bearer session.
     pub refresh: Option<String>,
-    /// How long that is good.
+    /// How long that is good; a cookie session: how long without being used.
     pub refresh_expires_in: Duration,
+    /// How long the session lasts at most.
+    pub ends_in: Duration,
 }
 
 /// A session in the guest's list.
@@ -56,12 +56,6 @@ pub struct SignedIn {
     /// When it was last used, to within a minute.
     pub last_seen_at: Timestamp,
 }
-
-/// A session that this replica remembers is asked for again after this long, when signals of other replicas may be missing.
-const RECHECK_US: i64 = 10_000_000;
-
-/// A cookie session's last use is noted this often.
-const TOUCH_US: i64 = 60_000_000;
 
 impl SignIn {
     pub(super) async fn open_session(
@@ -90,7 +84,7 @@ impl SignIn {
         };
         let ended = self
             .store
-            .add_session(&row, self.config.sessions_per_guest.into())
+            .add_session(&row, self.keys_of(guest), self.config.sessions_per_guest.into())
             .await?;
         for id in ended {
             self.forget_everywhere(id).await;
@@ -123,107 +117,14 @@ impl SignIn {
         if number >= row.counter {
             return Err(SignInError::SessionExpired);
         }
-        // Asked for before the newer pair was first used: this is a racer, not a thief.
-        if number + 1 == row.counter && now_us <= row.used_at_us {
+        // Asked for before the newest pair in use was first used: this is a racer, not a thief.
+        if now_us <= row.used_at_us {
             return Err(SignInError::InProgress);
         }
         self.end(id, row.guest, row.guest).await?;
         tracing::warn!(target: "security", event = "token_reused", guest = ?row.guest, session = %id.0);
         metrics::counter!("cabinet_sign_in_total", "event" => "token_reused").increment(1);
         Err(SignInError::TokenReused)
-    }
-
-    /// The guest and session of an access token. What was seen good before asks nobody.
-    ///
-    /// # Errors
-    /// A token that is none or over, or the store.
-    pub async fn by_access_token(&self, token: &str) -> Result<(Guest, SessionId), SignInError> {
-        let now_us = self.clock.now_us();
-        if let Some(known) = self.known.token(token, now_us) {
-            return self.go_on(&known, SessionKind::Bearer, now_us).await;
-        }
-        let claims = self.tokens.verify(token, self.clock.now().as_second())?;
-        let known = self
-            .look_up(claims.session, claims.number, SessionKind::Bearer, now_us)
-            .await?;
-        let known = KnownToken {
-            expires_at_us: claims.expires_at_s.saturating_mul(1_000_000),
-            ..known
-        };
-        let found = (known.session.guest.clone(), known.session.id);
-        self.known.remember(token, known);
-        Ok(found)
-    }
-
-    /// The guest and session of a cookie.
-    ///
-    /// # Errors
-    /// A cookie that is none or over, or the store.
-    pub async fn by_cookie(&self, value: &str) -> Result<(Guest, SessionId), SignInError> {
-        let now_us = self.clock.now_us();
-        if let Some(known) = self.known.token(value, now_us) {
-            return self.go_on(&known, SessionKind::Cookie, now_us).await;
-        }
-        let id = token::read_cookie(&self.keys, value).ok_or(SignInError::Unauthenticated)?;
-        let known = self.look_up(id, 0, SessionKind::Cookie, now_us).await?;
-        let found = (known.session.guest.clone(), known.session.id);
-        self.known.remember(value, known);
-        Ok(found)
-    }
-
-    /// Goes on with a remembered session, noting its use now and then, and asking whether it lives when signals may be missing.
-    async fn go_on(
-        &self,
-        known: &KnownToken,
-        kind: SessionKind,
-        now_us: i64,
-    ) -> Result<(Guest, SessionId), SignInError> {
-        let session = &known.session;
-        let checked = session.checked_at_us.load(Ordering::Relaxed);
-        let due = now_us.saturating_sub(checked)
-            > if self.store.hears_others() {
-                TOUCH_US
-            } else {
-                RECHECK_US
-            };
-        // Of many requests at once one asks.
-        if due
-            && session
-                .checked_at_us
-                .compare_exchange(checked, now_us, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        {
-            match self.look_up(session.id, known.number, kind, now_us).await {
-                // A store that is down takes nobody's session away: what was good a moment ago is good until the token ends.
-                Ok(_) | Err(SignInError::Store(_)) => {}
-                Err(error) => {
-                    self.known.forget(session.id);
-                    return Err(error);
-                }
-            }
-        }
-        Ok((session.guest.clone(), session.id))
-    }
-
-    async fn look_up(
-        &self,
-        id: SessionId,
-        number: i64,
-        kind: SessionKind,
-        now_us: i64,
-    ) -> Result<KnownToken, SignInError> {
-        let idle_until_us = now_us.saturating_add(micros(self.life(kind).idle));
-        let row = self.store.use_session(id, number, idle_until_us, now_us).await?;
-        let row = row.ok_or(SignInError::SessionExpired)?;
-        if row.kind != kind_name(kind) {
-            return Err(SignInError::Unauthenticated);
-        }
-        let phone = self.open_phone(&row.phone_sealed).ok_or(SignInError::SessionExpired)?;
-        Ok(KnownToken {
-            session: LiveSession::new(id, self.guest(phone), row.expires_at_us, now_us),
-            expires_at_us: i64::MAX,
-            number,
-        })
     }
 
     /// The guest's sessions, last used first.
@@ -291,30 +192,32 @@ impl SignIn {
 
     /// Access token and refresh token of the row's newest pair, or its cookie.
     fn grant(&self, row: &SessionRow, kind: SessionKind) -> Grant {
-        let now_us = self.clock.now_us();
-        let until = row.idle_until_us.min(row.expires_at_us) - now_us;
-        let left = Duration::from_micros(u64::try_from(until).unwrap_or(0));
-        match kind {
-            SessionKind::Bearer => Grant {
-                session: row.id,
-                kind,
-                access: self.tokens.sign(row.id, row.counter, self.clock.now().as_second()),
-                expires_in: self.tokens.life(),
-                refresh: Some(token::refresh_token(&self.keys, row.id, row.counter)),
-                refresh_expires_in: left,
-            },
-            SessionKind::Cookie => Grant {
-                session: row.id,
-                kind,
-                access: token::cookie_value(&self.keys, row.id),
-                expires_in: left,
-                refresh: None,
-                refresh_expires_in: left,
-            },
+        let now = self.clock.now();
+        let until = |us: i64| Duration::from_micros(u64::try_from(us - now.as_microsecond()).unwrap_or(0));
+        let ends_in = until(row.expires_at_us);
+        let unused = ends_in.min(until(row.idle_until_us));
+        let (access, expires_in, refresh) = match kind {
+            SessionKind::Bearer => {
+                let life = self.config.access_ttl.min(ends_in);
+                let access = self.tokens.sign(row.id, row.counter, now.as_second(), life);
+                let refresh = token::refresh_token(&self.keys, row.id, row.counter);
+                (access, life, Some(refresh))
+            }
+            SessionKind::Cookie => (token::cookie_value(&self.keys, row.id), unused, None),
+        };
+        self.expect_token(&access, row, kind, expires_in);
+        Grant {
+            session: row.id,
+            kind,
+            access,
+            expires_in,
+            refresh,
+            refresh_expires_in: unused,
+            ends_in,
         }
     }
 
-    fn life(&self, kind: SessionKind) -> Lifetime {
+    pub(super) fn life(&self, kind: SessionKind) -> Lifetime {
         match kind {
             SessionKind::Bearer => self.config.app,
             SessionKind::Cookie => self.config.web,
@@ -333,13 +236,13 @@ impl SignIn {
     pub(super) fn heard(&self, signal: &Signal) {
         match signal {
             Signal::SessionChanged(id) => self.known.forget(*id),
-            Signal::Lost => self.known.forget_all(),
+            Signal::Lost => self.known.doubt_all(),
             _ => {}
         }
     }
 }
 
-fn kind_name(kind: SessionKind) -> &'static str {
+pub(super) fn kind_name(kind: SessionKind) -> &'static str {
     match kind {
         SessionKind::Bearer => "bearer",
         SessionKind::Cookie => "cookie",

@@ -44,14 +44,13 @@ pub(super) struct AccessClaims {
 
 /// Signs and verifies access tokens.
 pub(super) struct AccessTokens {
-    life: Duration,
     signing: (String, EncodingKey),
     verifying: Vec<(String, DecodingKey)>,
     validation: Validation,
 }
 
 impl AccessTokens {
-    pub fn new(keys: &Keys, life: Duration) -> Self {
+    pub fn new(keys: &Keys) -> Self {
         let all = keys.signing(Purpose::AccessToken);
         let current = all.first().expect("there is a current secret");
         let mut validation = Validation::new(Algorithm::HS256);
@@ -67,13 +66,12 @@ impl AccessTokens {
                 .iter()
                 .map(|key| (key.kid.clone(), DecodingKey::from_secret(&key.bytes)))
                 .collect(),
-            life,
             validation,
         }
     }
 
-    /// A token for the pair `number` of `session`.
-    pub fn sign(&self, session: SessionId, number: i64, now_s: i64) -> String {
+    /// A token for the pair `number` of `session`, good for `life`.
+    pub fn sign(&self, session: SessionId, number: i64, now_s: i64, life: Duration) -> String {
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TYPE.to_owned());
         header.kid = Some(self.signing.0.clone());
@@ -85,7 +83,7 @@ impl AccessTokens {
             iat: now_s,
             nbf: now_s,
             // A life of less than a second would be over before it began.
-            exp: now_s + i64::try_from(self.life.as_millis().div_ceil(1000)).unwrap_or(i64::MAX / 2),
+            exp: now_s + i64::try_from(life.as_millis().div_ceil(1000)).unwrap_or(i64::MAX / 2),
         };
         jsonwebtoken::encode(&header, &claims, &self.signing.1).expect("claims are plain data")
     }
@@ -113,11 +111,6 @@ impl AccessTokens {
             number: claims.number,
             expires_at_s: claims.exp,
         })
-    }
-
-    /// How long a token lives.
-    pub fn life(&self) -> Duration {
-        self.life
     }
 }
 
@@ -166,10 +159,11 @@ mod tests {
     use crate::entropy::Entropy;
 
     const NOW: i64 = 1_800_000_000;
+    const LIFE: Duration = Duration::from_mins(5);
 
     fn tokens(secret: &str, previous: Option<&str>) -> (AccessTokens, Keys) {
         let keys = Keys::derive(&secret.into(), previous.map(Into::into).as_ref(), Entropy::seeded(1));
-        let tokens = AccessTokens::new(&keys, Duration::from_mins(5));
+        let tokens = AccessTokens::new(&keys);
         (tokens, keys)
     }
 
@@ -182,7 +176,7 @@ mod tests {
         let (before, old_keys) = tokens(OLD, None);
         let (after, new_keys) = tokens(NEW, Some(OLD));
         let (stranger, _) = tokens("a third secret of at least 32 bytes", None);
-        let token = before.sign(session, 3, NOW);
+        let token = before.sign(session, 3, NOW, LIFE);
         let claims = after.verify(&token, NOW + 299).expect("still good");
         assert_eq!((claims.session, claims.number), (session, 3));
         assert!(matches!(
@@ -206,7 +200,7 @@ mod tests {
     fn malformed_tokens_are_refused_and_never_panic() {
         let (tokens, keys) = tokens(OLD, None);
         let session = SessionId(uuid::Uuid::from_u128(7));
-        let good = tokens.sign(session, 0, NOW);
+        let good = tokens.sign(session, 0, NOW, LIFE);
         let parts: Vec<&str> = good.split('.').collect();
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let none = format!("{}.{}.", encode(r#"{"alg":"none","typ":"at+jwt"}"#), parts[1]);

@@ -47,6 +47,8 @@ pub enum Try {
     Dead,
     /// Too many wrong codes elsewhere; nothing was counted here.
     Limited {
+        /// Which of the limits given.
+        index: usize,
         /// Until when.
         ends_at_us: i64,
     },
@@ -138,20 +140,33 @@ impl Store {
         row.map(ChallengeRow::try_from).transpose()
     }
 
-    /// Says when the next message may go, and by which channel the last one went.
+    /// Notes of a challenge that still lives when its next message may go, and by which channel the last one went. Says the wrong codes
+    /// so far; `None`: it lives no more, and nothing was noted.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn challenge_sent(&self, id_tag: &[u8], channel: &str, resend_at_us: i64) -> Result<(), StoreError> {
-        on_pool!(self, |pool| {
-            sqlx::query("UPDATE challenges SET channel = $2, resend_at_us = $3 WHERE id_tag = $1")
-                .bind(id_tag)
-                .bind(channel)
-                .bind(resend_at_us)
-                .execute(pool)
-                .await?;
+    pub async fn challenge_sent(
+        &self,
+        id_tag: &[u8],
+        channel: &str,
+        resend_at_us: i64,
+        most: i64,
+        now_us: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let attempts: Option<(i64,)> = on_pool!(self, |pool| {
+            sqlx::query_as(
+                "UPDATE challenges SET channel = $2, resend_at_us = $3 \
+                 WHERE id_tag = $1 AND consumed_at_us IS NULL AND attempts < $4 AND expires_at_us > $5 RETURNING attempts",
+            )
+            .bind(id_tag)
+            .bind(channel)
+            .bind(resend_at_us)
+            .bind(most)
+            .bind(now_us)
+            .fetch_optional(pool)
+            .await?
         });
-        Ok(())
+        Ok(attempts.map(|(attempts,)| attempts))
     }
 
     /// Consumes the challenge when `right`, else counts a wrong code here and against `limits`, all or nothing.
@@ -186,7 +201,7 @@ impl Store {
             let Some((attempts,)) = row else {
                 return Ok(Try::Dead);
             };
-            for limit in limits {
+            for (index, limit) in limits.iter().enumerate() {
                 let exhausted: Option<(i64,)> =
                     sqlx::query_as("SELECT ends_at_us FROM limits WHERE key = $1 AND ends_at_us > $2 AND count >= $3")
                         .bind(limit.key)
@@ -195,7 +210,7 @@ impl Store {
                         .fetch_optional(&mut *transaction)
                         .await?;
                 if let Some((ends_at_us,)) = exhausted {
-                    return Ok(Try::Limited { ends_at_us });
+                    return Ok(Try::Limited { index, ends_at_us });
                 }
                 if right {
                     continue;
@@ -210,6 +225,7 @@ impl Store {
                 if taken.is_none() {
                     // Another replica took the last one meanwhile.
                     return Ok(Try::Limited {
+                        index,
                         ends_at_us: now_us.saturating_add(limit.window_us),
                     });
                 }
@@ -228,16 +244,18 @@ impl Store {
     /// # Errors
     /// When the store cannot be asked.
     pub async fn prune_challenges(&self, before_us: i64, most: i64) -> Result<u64, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "DELETE FROM challenges WHERE id_tag IN \
+             (SELECT id_tag FROM challenges WHERE expires_at_us <= $1 LIMIT $2{})",
+            self.skip_locked()
+        ));
         Ok(on_pool!(self, |pool| {
-            sqlx::query(
-                "DELETE FROM challenges WHERE id_tag IN \
-                 (SELECT id_tag FROM challenges WHERE expires_at_us <= $1 LIMIT $2)",
-            )
-            .bind(before_us)
-            .bind(most)
-            .execute(pool)
-            .await?
-            .rows_affected()
+            sqlx::query(sql)
+                .bind(before_us)
+                .bind(most)
+                .execute(pool)
+                .await?
+                .rows_affected()
         }))
     }
 }

@@ -30,6 +30,9 @@ pub enum StoreError {
     /// The engine said no, or nothing in time.
     #[error("the store cannot be used")]
     Unavailable(#[from] sqlx::Error),
+    /// It did not answer in time.
+    #[error("the store does not answer in time")]
+    Silent,
     /// The tables could not be brought up to date.
     #[error("the store cannot be migrated")]
     Migration(#[from] sqlx::migrate::MigrateError),

@@ -91,8 +91,14 @@ impl Store {
     /// # Errors
     /// When the store cannot be asked.
     pub async fn prune_limits(&self, now_us: i64, most: i64) -> Result<u64, StoreError> {
+        // What somebody counts against, or has just begun anew, is left alone: the outer condition is read again after a wait.
+        let sql = sqlx::AssertSqlSafe(format!(
+            "DELETE FROM limits WHERE ends_at_us <= $1 AND key IN \
+             (SELECT key FROM limits WHERE ends_at_us <= $1 LIMIT $2{})",
+            self.skip_locked()
+        ));
         Ok(on_pool!(self, |pool| {
-            sqlx::query("DELETE FROM limits WHERE key IN (SELECT key FROM limits WHERE ends_at_us <= $1 LIMIT $2)")
+            sqlx::query(sql)
                 .bind(now_us)
                 .bind(most)
                 .execute(pool)

@@ -2,6 +2,9 @@
 
 use super::engine::{Store, StoreError, on_pool};
 
+/// Cooldowns are named by keyed hashes of so many bytes.
+const COOLDOWN_KEY: usize = 32;
+
 /// A message to be kept.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
@@ -9,7 +12,7 @@ pub struct NewMessage {
     pub id: Vec<u8>,
     /// The tag of the challenge it belongs to.
     pub challenge: Vec<u8>,
-    /// The key of the cooldown that is given back when it cannot be sent.
+    /// The keys of the cooldowns that are given back when it cannot be sent, one after the other.
     pub cooldown: Option<Vec<u8>>,
     /// The keyed hash of the phone, when that is to call us.
     pub caller: Option<Vec<u8>>,
@@ -158,9 +161,9 @@ impl Store {
                 .bind(now_us)
                 .execute(&mut *transaction)
                 .await?;
-            if let Some(cooldown) = cooldown {
+            for key in cooldown.iter().flat_map(|keys| keys.chunks(COOLDOWN_KEY)) {
                 sqlx::query("DELETE FROM limits WHERE key = $1")
-                    .bind(cooldown)
+                    .bind(key)
                     .execute(&mut *transaction)
                     .await?;
             }

@@ -82,11 +82,16 @@ fn ids(rows: &[(Vec<u8>,)]) -> Result<Vec<SessionId>, StoreError> {
 }
 
 impl Store {
-    /// Keeps a new session and ends the longest unused ones of the same guest beyond `most`; says which.
+    /// Keeps a new session and ends the longest unused ones of the same guest, by any of their fingerprints, beyond `most`; says which.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn add_session(&self, row: &SessionRow, most: i64) -> Result<Vec<SessionId>, StoreError> {
+    pub async fn add_session(
+        &self,
+        row: &SessionRow,
+        guests: [GuestKey; 2],
+        most: i64,
+    ) -> Result<Vec<SessionId>, StoreError> {
         on_pool!(self, |pool| {
             let mut transaction = pool.begin().await?;
             sqlx::query(
@@ -108,11 +113,12 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
             let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
-                "DELETE FROM sessions WHERE guest = $1 AND id <> $2 AND id NOT IN \
-                 (SELECT id FROM sessions WHERE guest = $1 AND id <> $2 \
-                  ORDER BY last_seen_at_us DESC, created_at_us DESC LIMIT $3) RETURNING id",
+                "DELETE FROM sessions WHERE (guest = $1 OR guest = $2) AND id <> $3 AND id NOT IN \
+                 (SELECT id FROM sessions WHERE (guest = $1 OR guest = $2) AND id <> $3 \
+                  ORDER BY last_seen_at_us DESC, created_at_us DESC LIMIT $4) RETURNING id",
             )
-            .bind(&row.guest.0[..])
+            .bind(&guests[0].0[..])
+            .bind(&guests[1].0[..])
             .bind(&row.id.0.as_bytes()[..])
             .bind(most - 1)
             .fetch_all(&mut *transaction)
@@ -263,16 +269,19 @@ impl Store {
     /// # Errors
     /// When the store cannot be asked.
     pub async fn prune_sessions(&self, now_us: i64, most: i64) -> Result<u64, StoreError> {
+        // What somebody holds or has just renewed is left alone: the outer condition is read again after a wait.
+        let sql = sqlx::AssertSqlSafe(format!(
+            "DELETE FROM sessions WHERE (expires_at_us <= $1 OR idle_until_us <= $1) AND id IN \
+             (SELECT id FROM sessions WHERE expires_at_us <= $1 OR idle_until_us <= $1 LIMIT $2{})",
+            self.skip_locked()
+        ));
         Ok(on_pool!(self, |pool| {
-            sqlx::query(
-                "DELETE FROM sessions WHERE id IN \
-                 (SELECT id FROM sessions WHERE expires_at_us <= $1 OR idle_until_us <= $1 LIMIT $2)",
-            )
-            .bind(now_us)
-            .bind(most)
-            .execute(pool)
-            .await?
-            .rows_affected()
+            sqlx::query(sql)
+                .bind(now_us)
+                .bind(most)
+                .execute(pool)
+                .await?
+                .rows_affected()
         }))
     }
 }

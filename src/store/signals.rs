@@ -21,6 +21,9 @@ const CHANNEL: &str = "guest_cabinet";
 /// A lost connection is tried again after this long.
 const RECONNECT: Duration = Duration::from_millis(500);
 
+/// A connection that has said nothing for this long is asked whether it lives, and has as long to answer.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// One thing every replica should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -109,14 +112,22 @@ async fn listen(pool: PgPool, local: broadcast::Sender<Signal>, hearing: Arc<Ato
         let connection = async {
             let mut listener = PgListener::connect_with(&pool).await?;
             // We reconnect ourselves: a silent reconnection would hide that something was missed.
+            listener.eager_reconnect(false);
             listener.ignore_pool_close_event(true);
             listener.listen(CHANNEL).await?;
             hearing.store(true, Ordering::Relaxed);
             let _ = local.send(Signal::Lost);
             loop {
-                match listener.try_recv().await? {
-                    Some(notification) => drop(local.send(Signal::read(notification.payload()))),
-                    None => return Ok::<(), sqlx::Error>(()),
+                match tokio::time::timeout(SILENCE, listener.try_recv()).await {
+                    Ok(Ok(Some(notification))) => drop(local.send(Signal::read(notification.payload()))),
+                    Ok(Ok(None)) => return Ok::<(), sqlx::Error>(()),
+                    Ok(Err(error)) => return Err(error),
+                    // A connection that says nothing may be dead without anybody having said so.
+                    Err(_silence) => {
+                        let asked = sqlx::query("SELECT 1").execute(&mut listener);
+                        let answered = tokio::time::timeout(SILENCE, asked).await;
+                        answered.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                    }
                 }
             }
         };
