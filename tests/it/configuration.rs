@@ -137,7 +137,10 @@ fn the_example_file_shows_only_settings_that_exist() {
         ("probonus-token", "a token"),
         ("smsru", "an id"),
         ("smsc", "a key"),
+        ("smsc-path", "an unguessable path"),
+        ("smsc-secret", "a secret"),
         ("webhook", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
+        ("webhook-reports", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
     ] {
         std::fs::write(folder.path().join(name), secret).expect("a secret's file");
     }
