@@ -158,7 +158,7 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
         config.settling,
         config.time_zone.clone(),
         Tools {
-            probonus,
+            ledger: probonus,
             store: store.clone(),
             keys: keys.clone(),
             clock: clock.clone(),

@@ -6,6 +6,7 @@
 
 mod console;
 mod keys;
+mod ledger;
 mod operate;
 mod order;
 mod settle;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 pub use console::{list, resolve, show};
 pub use keys::Caller;
+pub use ledger::Ledger;
 pub use order::{CheckOrder, Order, RefillOrder, Whose};
 
 use crate::clock::Clock;
@@ -27,7 +29,7 @@ use crate::config::{PartnerConfig, SettlingConfig};
 use crate::entropy::Entropy;
 use crate::keys::Keys;
 use crate::model::GuestKey;
-use crate::probonus::{ProBonus, UpstreamError};
+use crate::probonus::UpstreamError;
 use crate::store::{SharedStore, StoreError};
 
 /// An owner that is not heard of for this long (µs) is gone. A living one says so every third of it.
@@ -139,7 +141,7 @@ pub struct Partner {
     partners: std::collections::BTreeMap<String, PartnerConfig>,
     settling: SettlingConfig,
     zone: TimeZone,
-    probonus: Arc<ProBonus>,
+    ledger: Arc<dyn Ledger>,
     store: SharedStore,
     keys: Arc<Keys>,
     clock: Clock,
@@ -152,7 +154,7 @@ pub struct Partner {
 /// What the room is given.
 pub struct Tools {
     /// ProBonus.
-    pub probonus: Arc<ProBonus>,
+    pub ledger: Arc<dyn Ledger>,
     /// State.
     pub store: SharedStore,
     /// Keys.
@@ -181,7 +183,7 @@ impl Partner {
             partners,
             settling,
             zone,
-            probonus: tools.probonus,
+            ledger: tools.ledger,
             store: tools.store,
             keys: tools.keys,
             clock: tools.clock,

@@ -214,11 +214,11 @@ impl Partner {
             let called = match &kept.what {
                 What::Check { .. } => {
                     let check = outside_check(account, &kept.what).ok_or(UpstreamError::Invalid)?;
-                    self.probonus.register_check(&check, deadline).await
+                    self.ledger.register_check(&check, deadline).await
                 }
                 What::Refill { amount, comment } => {
                     let comment = marked(comment.as_deref(), &self.mark(&row.id));
-                    self.probonus.refill(account, *amount, &comment, deadline).await
+                    self.ledger.refill(account, *amount, &comment, deadline).await
                 }
             };
             match called {
@@ -264,7 +264,7 @@ impl Partner {
             .as_deref()
             .and_then(Phone::from_e164)
             .ok_or(PartnerError::Internal)?;
-        let account = self.probonus.find_by_phone(&phone, deadline).await?;
+        let account = self.ledger.find_by_phone(&phone, deadline).await?;
         account.map(|account| account.id).ok_or(PartnerError::AccountAbsent)
     }
 
@@ -310,7 +310,7 @@ impl Partner {
     /// # Errors
     /// When ProBonus cannot be asked.
     pub async fn account_groups(&self, deadline: Deadline) -> Result<Vec<AccountGroup>, PartnerError> {
-        Ok(self.probonus.account_groups(deadline).await?)
+        Ok(self.ledger.account_groups(deadline).await?)
     }
 
     /// A check's GUID is unique for all partners, as it is for ProBonus; an idempotency key for its partner.

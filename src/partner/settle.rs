@@ -168,7 +168,7 @@ impl Partner {
             from,
             to: today.checked_add(1.day()).unwrap_or(today),
         };
-        let all = self.probonus.transactions(account, history, deadline).await?;
+        let all = self.ledger.transactions(account, history, deadline).await?;
         let entries: Vec<&Transaction> = all.iter().filter(|entry| entry.occurred_at >= since).collect();
         match &kept.what {
             What::Refill { amount, .. } => Ok(refill_finding(&entries, *amount, &self.mark(&row.id))),
@@ -197,7 +197,7 @@ impl Partner {
                         doubtful = true;
                         continue;
                     };
-                    let Some(check) = self.probonus.check(id, deadline).await? else {
+                    let Some(check) = self.ledger.check(id, deadline).await? else {
                         doubtful = true;
                         continue;
                     };

@@ -11,6 +11,7 @@ mod edges;
 mod guest_views;
 mod house;
 mod partner;
+mod partner_model;
 mod sandbox;
 mod sign_in;
 mod site;
