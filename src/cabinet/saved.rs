@@ -19,6 +19,9 @@ const QUEUE: usize = 2048;
 /// A longer view is not kept, in bytes: a very long history is asked for again.
 const MAX_VIEW: usize = 512 * 1024;
 
+/// A store that does not answer within this is done without: ProBonus may be quicker.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// How often old views are looked for, and how many go at once.
 const BEAT: Duration = Duration::from_mins(5);
 const BATCH: i64 = 1000;
@@ -98,7 +101,8 @@ fn bound_to(guest: GuestKey, view: &str) -> Vec<u8> {
 impl Cabinet {
     /// What the store keeps of a view, with the moment ProBonus said it.
     pub(super) async fn kept<K: DeserializeOwned>(&self, guest: &Guest, view: &str) -> Option<(K, i64)> {
-        let row = self.store.view(guest.key, view).await.ok()??;
+        let asked = self.store.view(guest.key, view);
+        let row = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
         let plain = self.keys.open(Purpose::View, &bound_to(guest.key, view), &row.sealed)?;
         Some((serde_json::from_slice(&plain).ok()?, row.as_of_us))
     }

@@ -77,7 +77,7 @@ impl SignIn {
         ip: IpAddr,
         device: Option<[u8; 12]>,
     ) -> Result<Spent, SignInError> {
-        let own_pause = device.map(|device| self.pause("device_resend", &device));
+        let own_pause = device.map(|device| self.pause("device pause", &device));
         let mut usual = self.message_limits(guest, ip);
         let mut cooldown_keys = usual[0].key.to_vec();
         usual.extend(own_pause.clone());
@@ -103,9 +103,13 @@ impl SignIn {
         })
     }
 
-    fn pause(&self, name: &'static str, about: &[u8]) -> Named {
+    /// The pause between two messages, as `who` keeps it.
+    fn pause(&self, who: &'static str, about: &[u8]) -> Named {
         let most = u32::from(!self.config.resend.is_zero());
-        self.limit(name, about, most, micros(self.config.resend))
+        Named {
+            name: "resend",
+            ..self.limit(who, about, most, micros(self.config.resend))
+        }
     }
 
     /// What a message to `guest` is counted against; the pause first.
@@ -113,7 +117,7 @@ impl SignIn {
         let limits = &self.config.limits;
         let (key, range) = (&guest.key.0, range(&guest.phone));
         vec![
-            self.pause("resend", key),
+            self.pause("phone pause", key),
             self.limit("sends_per_phone_hour", key, limits.sends_per_phone_hour, HOUR_US),
             self.limit("sends_per_phone_day", key, limits.sends_per_phone_day, DAY_US),
             self.limit("sends_per_range_hour", range, limits.sends_per_range_hour, HOUR_US),

@@ -1,7 +1,7 @@
 //! Challenges: codes under way. Counting an attempt and consuming a code are one statement each, whoever races.
 
 use super::engine::{Store, StoreError, on_pool};
-use super::limits::{Limit, TAKE};
+use super::limits::{EXHAUSTED, Limit, TAKE};
 use crate::model::GuestKey;
 
 /// A challenge as it is kept.
@@ -202,13 +202,12 @@ impl Store {
                 return Ok(Try::Dead);
             };
             for (index, limit) in limits.iter().enumerate() {
-                let exhausted: Option<(i64,)> =
-                    sqlx::query_as("SELECT ends_at_us FROM limits WHERE key = $1 AND ends_at_us > $2 AND count >= $3")
-                        .bind(limit.key)
-                        .bind(now_us)
-                        .bind(limit.most)
-                        .fetch_optional(&mut *transaction)
-                        .await?;
+                let exhausted: Option<(i64,)> = sqlx::query_as(EXHAUSTED)
+                    .bind(limit.key)
+                    .bind(now_us)
+                    .bind(limit.most)
+                    .fetch_optional(&mut *transaction)
+                    .await?;
                 if let Some((ends_at_us,)) = exhausted {
                     return Ok(Try::Limited { index, ends_at_us });
                 }

@@ -36,6 +36,9 @@ pub(super) const TAKE: &str = "INSERT INTO limits (key, started_at_us, ends_at_u
      WHERE limits.ends_at_us <= $2 OR limits.count < $4 \
      RETURNING count, ends_at_us";
 
+/// When the window ends of a limit that is exhausted.
+pub(super) const EXHAUSTED: &str = "SELECT ends_at_us FROM limits WHERE key = $1 AND ends_at_us > $2 AND count >= $3";
+
 impl Store {
     /// Counts one against every limit, or against none when one of them is exhausted.
     ///
@@ -59,11 +62,21 @@ impl Store {
                 if taken.is_some() {
                     continue;
                 }
-                let end: Option<(i64,)> = sqlx::query_as("SELECT ends_at_us FROM limits WHERE key = $1")
-                    .bind(limit.key)
-                    .fetch_optional(&mut *transaction)
-                    .await?;
-                let ends_at_us = end.map_or(now_us, |(end,)| end);
+                transaction.rollback().await?;
+                // Of several exhausted ones the last to end says when to come again; `index` at least is one.
+                let mut last = (index, now_us);
+                for (index, limit) in limits.iter().enumerate() {
+                    let end: Option<(i64,)> = sqlx::query_as(EXHAUSTED)
+                        .bind(limit.key)
+                        .bind(now_us)
+                        .bind(limit.most)
+                        .fetch_optional(pool)
+                        .await?;
+                    if let Some((end,)) = end.filter(|(end,)| *end > last.1) {
+                        last = (index, end);
+                    }
+                }
+                let (index, ends_at_us) = last;
                 return Ok(Count::Exhausted { index, ends_at_us });
             }
             transaction.commit().await?;

@@ -1,64 +1,12 @@
 //! Sign-in withstands attack: one code, five attempts, one session, on SQLite, on PostgreSQL and over two replicas.
 
-use std::sync::Arc;
-
 use guest_cabinet::clock::Clock;
-use guest_cabinet::sandbox::Sandbox;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::sync::Barrier;
 
 use crate::support::cabinet::send;
-use crate::support::{Answer, ProBonus, TestCabinet, TestStore, each_engine, friday_noon, postgres, sqlite};
-
-const PHONE: &str = "+79160000001";
-
-async fn sandbox(clock: &Clock) -> Sandbox {
-    ProBonus::start(clock).await.sandbox
-}
-
-/// Replicas over one store and one sandbox: two on PostgreSQL, one on SQLite.
-async fn replicas(store: &TestStore, sandbox: &Sandbox, clock: &Clock, more: &str) -> Vec<Arc<TestCabinet>> {
-    let count = if store.engine == "postgres" { 2 } else { 1 };
-    let mut all = Vec::new();
-    for _ in 0..count {
-        let replica = TestCabinet::start(&sandbox.url(), sandbox.token(), &store.url, clock.clone(), more).await;
-        all.push(Arc::new(replica));
-    }
-    all
-}
-
-/// A challenge asked of the first replica: its id and the right code.
-async fn challenge(cabinet: &TestCabinet) -> (String, String) {
-    let asked = cabinet
-        .post("/api/v1/auth/challenges", &json!({ "phone": PHONE }))
-        .await;
-    assert_eq!(asked.status, StatusCode::ACCEPTED, "{}", asked.text);
-    let id = asked.json()["challenge_id"].as_str().expect("an id").to_owned();
-    (id, cabinet.receiver.code(PHONE, 1).await)
-}
-
-/// `count` racers behind a barrier, each asking the replicas in turn.
-async fn race(replicas: &[Arc<TestCabinet>], count: usize, path: &str, body: &Value) -> Vec<Answer> {
-    let barrier = Arc::new(Barrier::new(count));
-    let racers = (0..count).map(|index| {
-        let (barrier, replica) = (barrier.clone(), replicas[index % replicas.len()].clone());
-        let (path, body) = (path.to_owned(), body.clone());
-        tokio::spawn(async move {
-            barrier.wait().await;
-            replica.post(&path, &body).await
-        })
-    });
-    let mut answers = Vec::new();
-    for racer in racers.collect::<Vec<_>>() {
-        answers.push(racer.await.expect("a racer ends"));
-    }
-    answers
-}
-
-fn count(answers: &[Answer], status: u16) -> usize {
-    answers.iter().filter(|answer| answer.status.as_u16() == status).count()
-}
+use crate::support::replicas::{PHONE, challenge, count, eventually_401, race, replicas, sandbox};
+use crate::support::{each_engine, friday_noon, postgres, sqlite};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_fifty_wrong_codes_five_count_and_the_right_one_is_then_too_late() {
@@ -161,18 +109,6 @@ async fn a_lost_answer_is_given_again_and_later_reuse_ends_the_session() {
         }
         let dead = refresh(&pair["refresh_token"]).await;
         assert_eq!(dead.status, StatusCode::UNAUTHORIZED);
-    }
-}
-
-/// Asks until the session is over, for a second at most: that long other replicas may take.
-async fn eventually_401(cabinet: &TestCabinet, token: &str) -> Answer {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(1);
-    loop {
-        let answer = cabinet.get("/api/v1/me/sessions", token).await;
-        if answer.status == StatusCode::UNAUTHORIZED || tokio::time::Instant::now() > deadline {
-            return answer;
-        }
-        tokio::task::yield_now().await;
     }
 }
 

@@ -3,13 +3,16 @@
 
 pub mod cabinet;
 pub mod courier;
+pub mod gate;
 pub mod gateways;
 pub mod probonus;
 pub mod receiver;
+pub mod replicas;
 pub mod stores;
 
 pub use cabinet::{Answer, TestCabinet};
 pub use courier::Courier;
+pub use gate::Gate;
 pub use gateways::{Emulator, Mood};
 pub use probonus::ProBonus;
 pub use receiver::Receiver;
