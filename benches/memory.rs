@@ -61,9 +61,7 @@ async fn everybody() -> String {
 
 #[tokio::main]
 async fn main() {
-    let wanted = std::env::args()
-        .filter_map(|argument| argument.parse::<u64>().ok())
-        .next();
+    let wanted = std::env::args().find_map(|argument| argument.parse::<u64>().ok());
     let Some(count) = wanted else {
         println!("say how many guests: cargo bench --bench memory -- 1000000");
         return;

@@ -279,7 +279,7 @@ async fn nought_switches_a_limit_off() {
         "wrong_codes_per_phone_day",
         "wrong_codes_per_ip_hour",
     ];
-    let off: String = limits.iter().map(|name| format!("{name} = 0\n")).collect();
+    let off = limits.map(|name| format!("{name} = 0")).join("\n");
     let (_clock, cabinet, _store) = one(&format!("[auth]\nresend_ms = 0\n[auth.limits]\n{off}")).await;
     for _ in 0..30 {
         assert_eq!(ask(&cabinet, PHONE).await.status, StatusCode::ACCEPTED);

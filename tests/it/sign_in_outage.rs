@@ -1,7 +1,9 @@
 //! Signing in when PostgreSQL or ProBonus is away: closed, nothing gained, healed by itself; who is signed in reads on.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use guest_cabinet::clock::Clock;
 use reqwest::{Method, StatusCode};
@@ -84,14 +86,14 @@ async fn without_postgres_nobody_signs_in_no_attempt_is_gained_and_readers_read_
 
 /// The challenge's state, as soon as the store is back.
 async fn healed(cabinet: &TestCabinet, id: &str) -> serde_json::Value {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let answer = send(cabinet.request(Method::GET, &format!("/api/v1/auth/challenges/{id}"))).await;
         if answer.status == StatusCode::OK {
             return answer.json();
         }
         assert_eq!(answer.status.as_u16(), 503);
-        assert!(tokio::time::Instant::now() < deadline, "it does not heal");
+        assert!(Instant::now() < deadline, "it does not heal");
     }
 }
 
@@ -127,9 +129,9 @@ async fn a_silent_store_is_believed_for_five_minutes_and_no_longer() {
 
 /// Asks until the store is back; a failure is remembered for a second of our clock.
 async fn healed_session(clock: &Clock, ask: impl AsyncFn() -> u16) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while ask().await != 200 {
-        assert!(tokio::time::Instant::now() < deadline, "it does not heal");
+        assert!(Instant::now() < deadline, "it does not heal");
         clock.advance(Duration::from_secs(1));
     }
 }
