@@ -33,6 +33,8 @@ struct State {
     /// Until when nothing passes, on the steady clock.
     closed_until: Option<Duration>,
     pause: Duration,
+    /// Until when ProBonus asked to be left alone, on the steady clock.
+    asked_until: Duration,
     probing: bool,
     /// Counts openings and closings: an answer to a call of an earlier time says nothing about now.
     era: u64,
@@ -58,6 +60,7 @@ impl Breaker {
                 counted: 0,
                 closed_until: None,
                 pause: FIRST_PAUSE,
+                asked_until: Duration::ZERO,
                 probing: false,
                 era: 0,
             }),
@@ -71,10 +74,13 @@ impl Breaker {
     /// Leave for a call, or how long to wait.
     pub fn permit(&self) -> Result<Permit<'_>, Duration> {
         let mut state = self.state();
+        let now = self.clock.steady();
+        if now < state.asked_until {
+            return Err(state.asked_until.saturating_sub(now));
+        }
         let probe = match state.closed_until {
             None => false,
             Some(until) => {
-                let now = self.clock.steady();
                 if now < until {
                     return Err(until.saturating_sub(now));
                 }
@@ -92,6 +98,12 @@ impl Breaker {
             probe,
             told: false,
         })
+    }
+
+    /// ProBonus asked to be left alone for `pause`.
+    pub fn pause(&self, pause: Duration) {
+        let mut state = self.state();
+        state.asked_until = state.asked_until.max(self.clock.steady() + pause);
     }
 
     fn tell(&self, permit: &Permit, failed: bool) {
@@ -172,6 +184,16 @@ mod tests {
         let probe = breaker.permit().unwrap_or_else(|_| panic!("the probe passes"));
         assert!(breaker.permit().is_err(), "only one probe");
         probe.tell(false);
+        assert!(call(&breaker, false));
+    }
+
+    #[test]
+    fn nobody_calls_while_probonus_asks_to_be_left_alone() {
+        let (breaker, clock) = breaker();
+        breaker.pause(Duration::from_secs(3));
+        breaker.pause(Duration::from_secs(1));
+        assert_eq!(breaker.permit().err(), Some(Duration::from_secs(3)));
+        clock.advance(Duration::from_secs(3));
         assert!(call(&breaker, false));
     }
 

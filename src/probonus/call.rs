@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::RequestBuilder;
-use serde_json::Value;
 use url::Url;
 
+use super::arguments::Arguments;
 use super::error::{Effect, UpstreamError};
+use super::json::Json;
 use super::operation::Operation;
 use crate::clock::Deadline;
 use crate::config::ProbonusConfig;
@@ -24,7 +25,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(4);
 
 /// The longest pause that ProBonus may ask for.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// The way to ProBonus.
 pub(super) struct Transport {
@@ -70,26 +71,19 @@ impl Transport {
     }
 
     /// A request for `operation`: arguments in the query by GET, in a JSON body otherwise.
-    pub fn request(&self, operation: Operation, arguments: &Value) -> RequestBuilder {
+    pub fn request(&self, operation: Operation, arguments: &Arguments) -> RequestBuilder {
         let method = self.methods.get(operation.name()).cloned();
         let method = method.unwrap_or_else(|| operation.usual_method());
         let mut url = self.base.join(operation.path()).unwrap_or_else(|_| self.base.clone());
-        if method == Method::GET {
-            if let Value::Object(members) = arguments
-                && !members.is_empty()
-            {
-                let mut query = url.query_pairs_mut();
-                for (name, value) in members {
-                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    query.append_pair(name, &text);
-                }
+        let request = if method == Method::GET {
+            if !arguments.is_empty() {
+                url.query_pairs_mut().extend_pairs(arguments.texts());
             }
-            return self.client.get(url).header(header::ACCEPT, "application/json");
-        }
-        self.client
-            .request(method, url)
-            .header(header::ACCEPT, "application/json")
-            .json(arguments)
+            self.client.get(url)
+        } else {
+            self.client.request(method, url).json(arguments)
+        };
+        request.header(header::ACCEPT, "application/json")
     }
 
     /// Sends it and reads the whole answer within the call's time.
@@ -121,21 +115,21 @@ fn failure(error: &reqwest::Error) -> UpstreamError {
     }
 }
 
+/// Reads the answer whole. A success whose body breaks off says something, but nothing that can be understood.
 async fn read(mut response: reqwest::Response) -> Result<Reply, UpstreamError> {
-    let retry_after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(|seconds| Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
+    let retry_after = pause_asked_for(response.headers());
     let kind = response.headers().get(header::CONTENT_TYPE);
     let json = kind.is_none_or(|kind| kind.to_str().is_ok_and(is_json));
     let status = response.status();
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| UpstreamError::unknown())? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(UpstreamError::Invalid);
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER => body.extend_from_slice(&chunk),
+            Ok(None) => break,
+            // The status of a failure tells enough.
+            Ok(Some(_)) | Err(_) if !status.is_success() => break,
+            Ok(Some(_)) | Err(_) => return Err(UpstreamError::Invalid),
         }
-        body.extend_from_slice(&chunk);
     }
     Ok(Reply {
         status,
@@ -143,6 +137,20 @@ async fn read(mut response: reqwest::Response) -> Result<Reply, UpstreamError> {
         retry_after,
         json,
     })
+}
+
+/// `Retry-After` in either form, seconds or a date counted from the answer's own, within [`LONGEST_RETRY_AFTER`].
+fn pause_asked_for(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let moment = |text| jiff::fmt::rfc2822::parse(text).ok();
+    let asked = text(header::RETRY_AFTER)?;
+    let pause = if let Ok(seconds) = asked.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let left = moment(asked)?.duration_since(&moment(text(header::DATE)?)?);
+        Duration::try_from(left).unwrap_or_default()
+    };
+    Some(pause.min(LONGEST_RETRY_AFTER))
 }
 
 fn is_json(kind: &str) -> bool {
@@ -163,16 +171,26 @@ impl Reply {
             || (self.status == StatusCode::OK && self.body.trim_ascii().is_empty())
     }
 
-    /// The body of a success that is JSON, or empty.
+    /// How long ProBonus asks to be left alone: told by the answers that turn a caller away, 429 and 503.
+    pub fn asks_for_pause(&self) -> Option<Duration> {
+        let away = matches!(
+            self.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        self.retry_after.filter(|_| away)
+    }
+
+    /// Whether a success is JSON, or empty: whatever else comes is not ProBonus talking.
+    pub fn makes_sense(&self) -> bool {
+        let empty = self.body.trim_ascii().is_empty();
+        !self.status.is_success() || empty || (self.json && Json::parse(&self.body).is_ok())
+    }
+
+    /// The body of a success, or what the status means.
     pub fn accepted(self) -> Result<Bytes, UpstreamError> {
         let status = self.status;
         if status.is_success() {
-            let empty = self.body.trim_ascii().is_empty();
-            return if self.json || empty {
-                Ok(self.body)
-            } else {
-                Err(UpstreamError::Invalid)
-            };
+            return Ok(self.body);
         }
         Err(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => UpstreamError::CredentialRefused,
@@ -191,5 +209,29 @@ impl Reply {
             // A redirect or something stranger.
             _ => UpstreamError::Invalid,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_asked_for_in_seconds_or_by_a_date_and_never_longer_than_is_sane() {
+        let asked = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static(text));
+            let date = http::HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT");
+            headers.insert(header::DATE, date);
+            pause_asked_for(&headers)
+        };
+        assert_eq!(asked("2"), Some(Duration::from_secs(2)));
+        assert_eq!(asked(" 86400 "), Some(LONGEST_RETRY_AFTER));
+        assert_eq!(asked("Wed, 21 Oct 2026 07:28:09 GMT"), Some(Duration::from_secs(9)));
+        assert_eq!(asked("Wed, 21 Oct 2026 07:27:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(asked("Sun, 31 Dec 2119 23:59:59 GMT"), Some(LONGEST_RETRY_AFTER));
+        for nonsense in ["", "-1", "soon", "1.5"] {
+            assert_eq!(asked(nonsense), None, "{nonsense}");
+        }
     }
 }

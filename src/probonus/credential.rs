@@ -1,15 +1,17 @@
 //! The one credential ProBonus knows: a permanent token, or a login whose tokens are renewed by one call at a time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::answers::{self, Tokens};
+use super::arguments::Arguments;
 use super::call::Transport;
 use super::error::UpstreamError;
 use super::json::Json;
@@ -34,9 +36,14 @@ pub(super) struct Credential {
     clock: Clock,
     /// The current bearer of a login.
     current: Mutex<Option<Bearer>>,
-    /// Only one renewal at a time.
-    renewing: tokio::sync::Mutex<()>,
+    /// Only one renewal at a time; who waited for one that failed shares its failure.
+    renewing: tokio::sync::Mutex<Option<UpstreamError>>,
+    /// Counts renewals that ended, well or not.
+    ended: AtomicU64,
+    /// Of the credential as such (401).
     refusal: Mutex<Refusal>,
+    /// Of single operations it has no right to (403): the others go on.
+    forbidden: [Mutex<Refusal>; Operation::ALL.len()],
 }
 
 #[derive(Clone)]
@@ -65,13 +72,16 @@ pub(super) struct Authorization {
 
 impl Credential {
     pub fn new(config: CredentialConfig, header: Option<http::HeaderName>, clock: Clock) -> Self {
+        metrics::gauge!("cabinet_credential_refused").set(0.0);
         Self {
             config,
             header,
             clock,
             current: Mutex::new(None),
-            renewing: tokio::sync::Mutex::new(()),
-            refusal: Mutex::new(Refusal::default()),
+            renewing: tokio::sync::Mutex::new(None),
+            ended: AtomicU64::new(0),
+            refusal: Mutex::default(),
+            forbidden: Default::default(),
         }
     }
 
@@ -80,19 +90,23 @@ impl Credential {
         matches!(self.config, CredentialConfig::Login { .. })
     }
 
-    /// The header for a call; may log in or renew first.
+    /// The header for a call of `operation`; may log in or renew first.
+    ///
+    /// When that fails, the call itself was certainly not sent.
     pub async fn authorization(
         &self,
+        operation: Operation,
         transport: &Transport,
         deadline: Deadline,
     ) -> Result<Authorization, UpstreamError> {
-        self.not_refused()?;
+        self.not_refused(&self.refusal)?;
+        self.not_refused(&self.forbidden[operation as usize])?;
         match &self.config {
             CredentialConfig::Token(token) => self.header(token, 0),
             CredentialConfig::Login { .. } => {
                 let bearer = match self.fresh() {
                     Some(bearer) => bearer,
-                    None => self.renew(None, transport, deadline).await?,
+                    None => self.renew(None, operation, transport, deadline).await?,
                 };
                 self.header(&bearer.access, bearer.number)
             }
@@ -103,36 +117,49 @@ impl Credential {
     pub async fn renewed(
         &self,
         refused: &Authorization,
+        operation: Operation,
         transport: &Transport,
         deadline: Deadline,
     ) -> Result<Authorization, UpstreamError> {
-        let bearer = self.renew(Some(refused.number), transport, deadline).await?;
+        let bearer = self.renew(Some(refused.number), operation, transport, deadline).await?;
         self.header(&bearer.access, bearer.number)
     }
 
-    /// ProBonus accepted the credential.
-    pub fn accepted(&self) {
-        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusal.until.take().is_some() {
+    /// ProBonus accepted the credential for `operation`.
+    pub fn accepted(&self, operation: Operation) {
+        let ended = |refusal: &Mutex<Refusal>| {
+            let mut refusal = lock(refusal);
             refusal.pause = Duration::ZERO;
-            metrics::gauge!("cabinet_credential_refused").set(0.0);
-            tracing::info!(target: "security", event = "upstream_credential_accepted", "ProBonus accepts our credential again");
+            let was = refusal.until.take().is_some();
+            if was {
+                metrics::gauge!("cabinet_credential_refused").decrement(1.0);
+            }
+            was
+        };
+        let forbidden = ended(&self.forbidden[operation as usize]);
+        if ended(&self.refusal) || forbidden {
+            tracing::info!(target: "security", event = "upstream_credential_accepted", operation = operation.name(), "ProBonus accepts our credential again");
         }
     }
 
-    /// ProBonus refused it for good: nobody asks for a while, then one call tries again.
-    pub fn refused(&self) {
-        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+    /// ProBonus refused it for good: nobody asks for a while, then one call tries again. 401 is about the credential as such,
+    /// 403 about its right to `operation`.
+    pub fn refused(&self, operation: Operation, status: StatusCode) {
+        let mut refusal = if status == StatusCode::FORBIDDEN {
+            lock(&self.forbidden[operation as usize])
+        } else {
+            lock(&self.refusal)
+        };
         if refusal.until.is_none() {
-            metrics::gauge!("cabinet_credential_refused").set(1.0);
-            tracing::error!(target: "security", event = "upstream_credential_refused", "ProBonus refuses our credential: check probonus.token or probonus.login");
+            metrics::gauge!("cabinet_credential_refused").increment(1.0);
+            tracing::error!(target: "security", event = "upstream_credential_refused", operation = operation.name(), status = status.as_u16(), "ProBonus refuses our credential: check probonus.token or probonus.login and its rights");
         }
         refusal.pause = (refusal.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         refusal.until = Some(self.clock.steady() + refusal.pause);
     }
 
-    fn not_refused(&self) -> Result<(), UpstreamError> {
-        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+    fn not_refused(&self, refusal: &Mutex<Refusal>) -> Result<(), UpstreamError> {
+        let mut refusal = lock(refusal);
         match refusal.until {
             Some(until) if self.clock.steady() < until => Err(UpstreamError::CredentialRefused),
             Some(_) => {
@@ -145,7 +172,7 @@ impl Credential {
     }
 
     fn fresh(&self) -> Option<Bearer> {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = lock(&self.current);
         current.clone().filter(|bearer| self.clock.steady() < bearer.good_until)
     }
 
@@ -164,49 +191,72 @@ impl Credential {
         })
     }
 
-    /// One renewal at a time: who waited for another's takes its result.
+    /// One renewal at a time: who waited for another's takes its result, be it a failure.
     async fn renew(
         &self,
         refused: Option<u64>,
+        operation: Operation,
         transport: &Transport,
         deadline: Deadline,
     ) -> Result<Bearer, UpstreamError> {
+        let ended = self.ended.load(Ordering::Acquire);
         let turn = tokio::time::timeout_at(deadline.instant(), self.renewing.lock()).await;
-        let _turn = turn.map_err(|_| UpstreamError::not_sent(None))?;
-        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut failure = turn.map_err(|_| UpstreamError::not_sent(None))?;
+        let known = lock(&self.current).clone();
         if let Some(bearer) = &known
             && refused.is_none_or(|number| number != bearer.number)
             && self.clock.steady() < bearer.good_until
         {
             return Ok(bearer.clone());
         }
-        let refresh = known.as_ref().and_then(|bearer| bearer.refresh.clone());
-        let tokens = match refresh {
-            Some(refresh) => match self.by_refresh(&refresh, transport, deadline).await {
-                Err(UpstreamError::Refused { .. } | UpstreamError::CredentialRefused | UpstreamError::Invalid) => {
-                    self.by_login(transport, deadline).await
-                }
-                renewed => renewed,
-            },
-            None => self.by_login(transport, deadline).await,
-        };
-        let bearer = match tokens {
-            Ok(tokens) => self.keep(tokens, known.map_or(0, |bearer| bearer.number) + 1),
+        if let Some(failure) = *failure
+            && self.ended.load(Ordering::Acquire) != ended
+        {
+            return Err(failure);
+        }
+        let tokens = self.tokens(known.as_ref(), transport, deadline).await;
+        let bearer = tokens.map(|tokens| self.keep(tokens, known.map_or(0, |bearer| bearer.number) + 1));
+        let bearer = bearer.map_err(|error| match error {
             // Whatever 4xx the login gives, it is about the credential.
-            Err(UpstreamError::Refused { .. } | UpstreamError::CredentialRefused) => {
-                self.refused();
-                return Err(UpstreamError::CredentialRefused);
+            UpstreamError::Refused { .. } | UpstreamError::CredentialRefused => {
+                self.refused(operation, StatusCode::UNAUTHORIZED);
+                UpstreamError::CredentialRefused
             }
-            Err(error) => return Err(error),
-        };
-        Ok(bearer)
+            UpstreamError::Unavailable { retry_after, .. } => UpstreamError::not_sent(retry_after),
+            UpstreamError::Overloaded | UpstreamError::Invalid => UpstreamError::not_sent(None),
+        });
+        *failure = bearer.as_ref().err().copied();
+        self.ended.fetch_add(1, Ordering::AcqRel);
+        bearer
+    }
+
+    /// New tokens by the refresh token, or by the login when that is not accepted.
+    async fn tokens(
+        &self,
+        known: Option<&Bearer>,
+        transport: &Transport,
+        deadline: Deadline,
+    ) -> Result<Tokens, UpstreamError> {
+        if let Some(refresh) = known.and_then(|bearer| bearer.refresh.as_ref()) {
+            let renewed = self.by_refresh(refresh, transport, deadline).await;
+            let turned_down = matches!(
+                renewed,
+                Err(UpstreamError::Refused { .. } | UpstreamError::CredentialRefused | UpstreamError::Invalid)
+            );
+            if !turned_down {
+                return renewed;
+            }
+        }
+        self.by_login(transport, deadline).await
     }
 
     async fn by_login(&self, transport: &Transport, deadline: Deadline) -> Result<Tokens, UpstreamError> {
         let CredentialConfig::Login { login, password } = &self.config else {
             return Err(UpstreamError::CredentialRefused);
         };
-        let arguments = json!({ "login": login.expose_secret(), "password": password.expose_secret() });
+        let arguments = Arguments::default()
+            .text("login", login.expose_secret())
+            .text("password", password.expose_secret());
         ask(Operation::Login, &arguments, transport, deadline).await
     }
 
@@ -216,7 +266,7 @@ impl Credential {
         transport: &Transport,
         deadline: Deadline,
     ) -> Result<Tokens, UpstreamError> {
-        let arguments = json!({ "refreshToken": refresh.expose_secret() });
+        let arguments = Arguments::default().text("refreshToken", refresh.expose_secret());
         ask(Operation::RefreshToken, &arguments, transport, deadline).await
     }
 
@@ -231,7 +281,7 @@ impl Credential {
             good_until: self.clock.steady() + life.saturating_sub(MARGIN.min(life / 2)),
             number,
         };
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(bearer.clone());
+        *lock(&self.current) = Some(bearer.clone());
         bearer
     }
 
@@ -244,10 +294,14 @@ impl Credential {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Asks for tokens; no credential goes along.
 async fn ask(
     operation: Operation,
-    arguments: &Value,
+    arguments: &Arguments,
     transport: &Transport,
     deadline: Deadline,
 ) -> Result<Tokens, UpstreamError> {

@@ -33,13 +33,12 @@ impl<'a> Json<'a> {
         self.first() == b'n'
     }
 
-    /// Whether it is `null`, `{}`, `[]` or an empty text: nothing is told.
+    /// Whether it is `null`, `{}` or `[]`: nothing is told.
     pub fn is_empty(self) -> bool {
         match self.first() {
             b'n' => true,
             b'{' => self.object().is_ok_and(|object| object.0.is_empty()),
             b'[' => self.array().is_ok_and(|array| array.is_empty()),
-            b'"' => self.text().is_ok_and(|text| text.trim().is_empty()),
             _ => false,
         }
     }

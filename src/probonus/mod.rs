@@ -6,10 +6,14 @@
 //! towards guests.
 
 mod answers;
+mod arguments;
 mod breaker;
 mod bulkhead;
 mod call;
+mod calls;
 mod credential;
+#[cfg(test)]
+mod dialects;
 mod error;
 mod json;
 mod operation;
