@@ -199,7 +199,12 @@ async fn misbehave(fault: Option<Fault>, reply: Answer) -> Result<Response<Body>
 /// Half of the answer, then a broken connection.
 fn broken_off(text: &str) -> impl futures_util::Stream<Item = Result<Bytes, Broken>> + use<> {
     let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
-    futures_util::stream::iter([Ok(half), Err(Broken)])
+    let broken = async {
+        // The half is on its way before the connection breaks: without a pause the server throws both away.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        Err(Broken)
+    };
+    futures_util::stream::iter([Ok(half)]).chain(futures_util::stream::once(broken))
 }
 
 /// The answer, a byte a second.
