@@ -107,11 +107,11 @@ async fn main() {
         let profile = cabinet
             .profile(&guest, wish())
             .await
-            .map_or(0, |shown| shown.ready.body.len());
+            .map_or(0, |shown| shown.ready.body().len());
         let balance = cabinet
             .balance(&guest, wish())
             .await
-            .map_or(0, |shown| shown.ready.body.len());
+            .map_or(0, |shown| shown.ready.body().len());
         (profile + balance) as u64
     };
     // Whatever is made once has been made.

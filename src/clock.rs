@@ -100,6 +100,12 @@ impl Deadline {
         self.0.saturating_duration_since(tokio::time::Instant::now())
     }
 
+    /// What was spent of a `limit` that ends here; more than all of it when it has passed.
+    #[must_use]
+    pub fn spent(self, limit: Duration) -> Duration {
+        (tokio::time::Instant::now() + limit).saturating_duration_since(self.0)
+    }
+
     /// The earlier of this and `limit` from now.
     #[must_use]
     pub fn at_most(self, limit: Duration) -> Self {

@@ -49,11 +49,10 @@ impl Cabinet {
         if seen.account.blocked {
             return Err(ViewError::AccountBlocked);
         }
-        if let Some(Precondition::Tags(tags)) = precondition {
-            let current = seen.profile_ready.etag.to_str().unwrap_or_default();
-            if !tags.iter().any(|tag| tag == current) {
-                return Err(ViewError::VersionMismatch);
-            }
+        if let Some(Precondition::Tags(tags)) = precondition
+            && !tags.iter().any(|tag| tag.as_bytes() == seen.profile_ready.tag())
+        {
+            return Err(ViewError::VersionMismatch);
         }
         if *edit == ProfileEdit::default() {
             return Ok(seen.profile_ready.clone());

@@ -1,17 +1,22 @@
 //! The slots of all guests in memory, and reading a view through its slot.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use moka::sync::Cache;
+use foldhash::fast::RandomState;
+use quick_cache::sync::{Cache, EntryAction};
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::checks::{CheckSeen, Lookups};
 use super::counters::Counted;
 use super::history::{HistorySeen, WholeHistorySeen};
-use super::slot::{Ages, Fetch, Filled, PATIENCE, Slot, Step, wait};
+use super::home::HomeSeen;
+use super::slot::{Ages, Fetch, Filled, Outcome, PATIENCE, Slot, Step, wait};
 use super::views::{AccountSeen, BalanceSeen};
 use super::{Cabinet, Shown, Source, ViewError, Wish};
 use crate::clock::Deadline;
@@ -24,28 +29,83 @@ const DEAF_US: i64 = 10_000_000;
 /// Checks of one guest that are remembered.
 const CHECKS: usize = 32;
 
+/// What the room for one guest holds, in bytes. Who has more in memory counts as several guests.
+const ROOM: usize = 16 * 1024;
+
 /// What one guest has in memory.
 #[derive(Default)]
 pub(super) struct GuestSlots {
-    pub account: Arc<Slot<AccountSeen>>,
-    pub balance: Arc<Slot<BalanceSeen>>,
-    pub history: Arc<Slot<HistorySeen>>,
-    pub whole_history: Arc<Slot<WholeHistorySeen>>,
-    checks: Mutex<HashMap<CheckId, Arc<Slot<CheckSeen>>>>,
+    account: Slot<AccountSeen>,
+    balance: Slot<BalanceSeen>,
+    history: Slot<HistorySeen>,
+    whole_history: Slot<WholeHistorySeen>,
+    checks: Mutex<BTreeMap<CheckId, Arc<Slot<CheckSeen>>>>,
+    pub home: HomeSeen,
     pub lookups: Lookups,
+    /// The guest's account, once it is known.
+    account_id: Mutex<Option<AccountId>>,
+    /// For how many guests this one counts.
+    rooms: AtomicU64,
+}
+
+/// One of a guest's slots; keeps all of them.
+pub(super) struct Part<V> {
+    slots: Arc<GuestSlots>,
+    part: fn(&GuestSlots) -> &Slot<V>,
+}
+
+impl<V> Deref for Part<V> {
+    type Target = Slot<V>;
+
+    fn deref(&self) -> &Slot<V> {
+        (self.part)(&self.slots)
+    }
+}
+
+impl<V> Clone for Part<V> {
+    fn clone(&self) -> Self {
+        let slots = self.slots.clone();
+        Self { slots, ..*self }
+    }
 }
 
 impl GuestSlots {
+    pub fn account(self: Arc<Self>) -> Part<AccountSeen> {
+        Part {
+            slots: self,
+            part: |slots| &slots.account,
+        }
+    }
+
+    pub fn balance(self: Arc<Self>) -> Part<BalanceSeen> {
+        Part {
+            slots: self,
+            part: |slots| &slots.balance,
+        }
+    }
+
+    pub fn history(self: Arc<Self>) -> Part<HistorySeen> {
+        Part {
+            slots: self,
+            part: |slots| &slots.history,
+        }
+    }
+
+    pub fn whole_history(self: Arc<Self>) -> Part<WholeHistorySeen> {
+        Part {
+            slots: self,
+            part: |slots| &slots.whole_history,
+        }
+    }
+
     /// The slot of a check; beyond the bound another one is forgotten.
     pub fn check(&self, id: &CheckId) -> Arc<Slot<CheckSeen>> {
-        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checks = lock(&self.checks);
         if let Some(slot) = checks.get(id) {
             return slot.clone();
         }
-        if checks.len() >= CHECKS
-            && let Some(other) = checks.keys().next().cloned()
-        {
-            checks.remove(&other);
+        if checks.len() >= CHECKS {
+            checks.pop_first();
         }
         checks.entry(id.clone()).or_default().clone()
     }
@@ -57,38 +117,133 @@ impl GuestSlots {
         self.history.outdate();
         self.whole_history.outdate();
     }
+
+    /// Bytes it takes, about.
+    fn weight(&self) -> usize {
+        let checks: usize = lock(&self.checks).values().map(|slot| slot.weight(View::weight)).sum();
+        size_of::<Self>()
+            + self.account.weight(View::weight)
+            + self.balance.weight(View::weight)
+            + self.history.weight(View::weight)
+            + self.whole_history.weight(View::weight)
+            + self.home.weight()
+            + checks
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whose an account is: partners' operations name accounts.
+type Owners = Arc<Mutex<HashMap<AccountId, GuestKey, RandomState>>>;
+
+/// A guest weighs as many rooms as they take.
+#[derive(Clone)]
+struct Rooms;
+
+impl Weighter<GuestKey, Arc<GuestSlots>> for Rooms {
+    fn weight(&self, _: &GuestKey, slots: &Arc<GuestSlots>) -> u64 {
+        slots.rooms.load(Ordering::Relaxed).max(1)
+    }
+}
+
+/// Who falls out of memory owns nothing there.
+#[derive(Clone)]
+struct Leaving(Owners);
+
+impl Lifecycle<GuestKey, Arc<GuestSlots>> for Leaving {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), guest: GuestKey, slots: Arc<GuestSlots>) {
+        if let Some(account) = lock(&slots.account_id).take() {
+            let mut owners = lock(&self.0);
+            if owners.get(&account) == Some(&guest) {
+                owners.remove(&account);
+            }
+        }
+    }
 }
 
 /// All guests in memory, the longest unseen falling out.
 pub(super) struct Guests {
-    slots: Cache<GuestKey, Arc<GuestSlots>, foldhash::fast::RandomState>,
-    /// Whose an account is: partners' operations name accounts.
-    owners: Cache<AccountId, GuestKey, foldhash::fast::RandomState>,
+    slots: Cache<GuestKey, Arc<GuestSlots>, Rooms, RandomState, Leaving>,
+    owners: Owners,
+    /// No guest counts for more than this, so that each finds room.
+    most_rooms: u64,
 }
 
 impl Guests {
+    /// Room for `capacity` usual guests.
     pub fn new(capacity: u64) -> Self {
+        let owners = Owners::default();
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(usize::try_from(capacity).unwrap_or(usize::MAX))
+            .weight_capacity(capacity)
+            .build()
+            .expect("both capacities are given");
+        let slots = Cache::with_options(options, Rooms, RandomState::default(), Leaving(owners.clone()));
         Self {
-            slots: Cache::builder()
-                .max_capacity(capacity)
-                .build_with_hasher(foldhash::fast::RandomState::default()),
-            owners: Cache::builder()
-                .max_capacity(capacity)
-                .build_with_hasher(foldhash::fast::RandomState::default()),
+            most_rooms: (slots.shard_capacity() / 4).max(1),
+            slots,
+            owners,
         }
     }
 
     pub fn slots(&self, guest: GuestKey) -> Arc<GuestSlots> {
         match self.slots.get(&guest) {
             Some(slots) => slots,
-            None => self.slots.get_with(guest, Arc::default),
+            None => self
+                .slots
+                .get_or_insert_with(&guest, || Ok::<_, std::convert::Infallible>(Arc::default()))
+                .unwrap_or_else(|never| match never {}),
         }
     }
 
+    /// Remembers whose the account is, for as long as its guest is in memory.
     pub fn owns(&self, account: &AccountId, guest: GuestKey) {
-        if self.owners.get(account) != Some(guest) {
-            self.owners.insert(account.clone(), guest);
+        let slots = self.slots(guest);
+        let mut known = lock(&slots.account_id);
+        if known.as_ref() == Some(account) {
+            return;
         }
+        let mut owners = lock(&self.owners);
+        if let Some(former) = known.replace(account.clone()) {
+            owners.remove(&former);
+        }
+        owners.insert(account.clone(), guest);
+        drop((known, owners));
+        // Fallen out meanwhile: nobody else would take it back.
+        if !self.slots.contains_key(&guest) {
+            lock(&self.owners).remove(account);
+        }
+    }
+
+    /// Weighs the guest anew after something was filled.
+    fn weigh(&self, guest: GuestKey) {
+        let Some(seen) = self.slots.peek(&guest) else { return };
+        let rooms = seen.weight().div_ceil(ROOM) as u64;
+        let rooms = rooms.clamp(1, self.most_rooms);
+        if seen.rooms.load(Ordering::Relaxed).max(1) != rooms {
+            let _ = self.slots.entry(&guest, Some(std::time::Duration::ZERO), |_, slots| {
+                slots.rooms.store(rooms, Ordering::Relaxed);
+                EntryAction::Retain(())
+            });
+        }
+    }
+
+    /// What is in memory of a guest; nobody is let in by asking.
+    fn present(&self, guest: &GuestKey) -> Option<Arc<GuestSlots>> {
+        self.slots.peek(guest)
+    }
+
+    fn owner(&self, account: &AccountId) -> Option<GuestKey> {
+        lock(&self.owners).get(account).copied()
+    }
+
+    fn forget_all(&self) {
+        self.slots.clear();
+        lock(&self.owners).clear();
     }
 }
 
@@ -119,7 +274,15 @@ pub(super) trait View: Send + Sync + Sized + 'static {
 
     /// Makes the view, with its bytes.
     fn make(cabinet: &Cabinet, guest: &Guest, kept: &Self::Kept, as_of_us: i64) -> Self;
+
+    /// Bytes it takes, about.
+    fn weight(&self) -> usize;
 }
+
+/// A way to one slot: as a part of its guest's, or by itself.
+pub(super) trait ToSlot<V>: Deref<Target = Slot<V>> + Clone + Send + Sync + 'static {}
+
+impl<V, S: Deref<Target = Slot<V>> + Clone + Send + Sync + 'static> ToSlot<V> for S {}
 
 /// A value found, and how.
 pub(super) struct Found<V> {
@@ -142,7 +305,7 @@ impl Cabinet {
     pub(super) async fn find<V: View>(
         self: &Arc<Self>,
         guest: &Guest,
-        slot: &Arc<Slot<V>>,
+        slot: &impl ToSlot<V>,
         key: &V::Key,
         wish: Wish,
     ) -> Result<Found<V>, ViewError> {
@@ -155,7 +318,7 @@ impl Cabinet {
     async fn find_uncounted<V: View>(
         self: &Arc<Self>,
         guest: &Guest,
-        slot: &Arc<Slot<V>>,
+        slot: &impl ToSlot<V>,
         key: &V::Key,
         wish: Wish,
     ) -> Result<Found<V>, ViewError> {
@@ -166,25 +329,37 @@ impl Cabinet {
                 source: Source::Hit,
             })
         };
-        let (receiver, mine) = match slot.step(ages, wish.renew, self.clock.now_us()) {
-            Step::Show(filled) => return hit(filled),
+        match slot.step(ages, wish.renew, self.clock.now_us()) {
+            Step::Show(filled) => hit(filled),
             Step::ShowAndFetch(filled, fetch) => {
                 self.fetch(guest, slot, key, fetch, false);
-                return hit(filled);
+                hit(filled)
             }
-            Step::Failed(last, error) => return last_good(last, error),
+            Step::Failed(last, error) => last_good(last, error),
             Step::Wait(receiver, fetch) => {
                 let mine = fetch.is_some();
                 if let Some(fetch) = fetch {
                     self.fetch(guest, slot, key, fetch, wish.renew);
                 }
-                (receiver, mine)
+                // In a box of its own, so that who need not wait does not carry the room for it.
+                Box::pin(self.waited(slot, ages, receiver, mine, wish.deadline)).await
             }
-        };
+        }
+    }
+
+    /// Waits for the fetch under way, until the deadline, or not so long when there is something to fall back on.
+    async fn waited<V: View>(
+        &self,
+        slot: &impl ToSlot<V>,
+        ages: Ages,
+        receiver: tokio::sync::watch::Receiver<Outcome<V>>,
+        mine: bool,
+        deadline: Deadline,
+    ) -> Result<Found<V>, ViewError> {
         let until = if slot.last(ages, self.clock.now_us()).is_some() {
-            wish.deadline.at_most(PATIENCE)
+            deadline.at_most(PATIENCE)
         } else {
-            wish.deadline
+            deadline
         };
         match wait(receiver, until.instant()).await {
             Some(Ok(filled)) => Ok(Found {
@@ -203,7 +378,7 @@ impl Cabinet {
     fn fetch<V: View>(
         self: &Arc<Self>,
         guest: &Guest,
-        slot: &Arc<Slot<V>>,
+        slot: &impl ToSlot<V>,
         key: &V::Key,
         fetch: Fetch<V>,
         renew: bool,
@@ -213,6 +388,7 @@ impl Cabinet {
         let work = async move {
             let result = cabinet.fetched(&guest, &slot, &key, &fetch, renew).await;
             slot.fill(fetch, result, cabinet.clock.now_us());
+            cabinet.guests.weigh(guest.key);
         };
         tokio::spawn(tracing::Instrument::instrument(work, span));
     }
@@ -220,7 +396,7 @@ impl Cabinet {
     async fn fetched<V: View>(
         self: &Arc<Self>,
         guest: &Guest,
-        slot: &Arc<Slot<V>>,
+        slot: &impl ToSlot<V>,
         key: &V::Key,
         fetch: &Fetch<V>,
         renew: bool,
@@ -230,10 +406,7 @@ impl Cabinet {
         if slot.last(ages, self.clock.now_us()).is_none()
             && let Some((kept, as_of_us)) = self.kept::<V::Kept>(guest, &name).await
         {
-            let made = || Filled {
-                value: V::make(self, guest, &kept, as_of_us),
-                as_of_us,
-            };
+            let made = || Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us);
             if !renew && self.clock.now_us() - as_of_us < ages.fresh_us {
                 return Ok(made());
             }
@@ -244,10 +417,7 @@ impl Cabinet {
         let kept = V::ask(self, guest, key, deadline).await?;
         let as_of_us = self.clock.now_us();
         self.keep(guest, &name, &kept, asked_at_us, as_of_us);
-        Ok(Filled {
-            value: V::make(self, guest, &kept, as_of_us),
-            as_of_us,
-        })
+        Ok(Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us))
     }
 
     /// A write happened for this guest: on every replica what was asked for before is outdated.
@@ -269,7 +439,7 @@ impl Cabinet {
 
     fn heard(&self, signal: &Signal) {
         let outdate = |guest: &GuestKey| {
-            if let Some(slots) = self.guests.slots.get(guest) {
+            if let Some(slots) = self.guests.present(guest) {
                 slots.outdate();
             }
             self.watching.nudge(*guest);
@@ -277,12 +447,12 @@ impl Cabinet {
         match signal {
             Signal::GuestChanged(guest) => outdate(guest),
             Signal::AccountChanged(account) => {
-                if let Some(guest) = self.guests.owners.get(account) {
+                if let Some(guest) = self.guests.owner(account) {
                     outdate(&guest);
                 }
             }
             // What a missed signal could have corrected must not be shown as fresh; it may still be shown as the last good.
-            Signal::Lost => self.guests.slots.invalidate_all(),
+            Signal::Lost => self.guests.forget_all(),
             Signal::SessionChanged(_) => {}
         }
     }

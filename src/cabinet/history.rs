@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::counters::Counted;
-use super::guests::View;
+use super::guests::{Found, View};
 use super::slot::Filled;
 use super::views::micros;
 use super::{Cabinet, Ready, Shown, Source, ViewError, Wish};
 use crate::clock::Deadline;
 use crate::keys::Purpose;
-use crate::model::{Guest, RestaurantRef, Transaction, TransactionKind};
+use crate::model::{CheckId, Guest, RestaurantRef, Transaction, TransactionKind};
 use crate::probonus::History;
 
 /// How far back the usual history goes, and how far the whole.
@@ -107,6 +107,27 @@ impl View for HistorySeen {
             entries,
         }
     }
+
+    fn weight(&self) -> usize {
+        size_of::<Self>() + weight_of(&self.entries) + self.first_page.weight()
+    }
+}
+
+impl HistorySeen {
+    /// Whether it names the check.
+    pub fn names(&self, check: &CheckId) -> bool {
+        self.entries.iter().any(|entry| entry.check_id.as_ref() == Some(check))
+    }
+
+    /// The last movements.
+    pub fn last(&self, count: usize) -> &[Transaction] {
+        &self.entries[..count.min(self.entries.len())]
+    }
+}
+
+/// Bytes that movements take: each with a few short texts of its own.
+fn weight_of(entries: &[Transaction]) -> usize {
+    size_of_val(entries) + 128 * entries.len()
 }
 
 #[async_trait]
@@ -135,6 +156,10 @@ impl View for WholeHistorySeen {
             entries: cabinet.named(&kept.entries),
         }
     }
+
+    fn weight(&self) -> usize {
+        size_of::<Self>() + weight_of(&self.entries)
+    }
 }
 
 impl Cabinet {
@@ -147,9 +172,9 @@ impl Cabinet {
             Some(cursor) => Some(self.read_cursor(guest, query, cursor)?),
             None => None,
         };
-        let slots = self.guests.slots(guest.key);
         if query.from.is_some_and(|from| from < self.usual_from()) {
-            let found = self.find(guest, &slots.whole_history, &(), wish).await?;
+            let slot = self.guests.slots(guest.key).whole_history();
+            let found = self.find(guest, &slot, &(), wish).await?;
             return Ok(self.page_shown(
                 guest,
                 &found.filled,
@@ -159,7 +184,7 @@ impl Cabinet {
                 found.source,
             ));
         }
-        let found = self.find(guest, &slots.history, &(), wish).await?;
+        let found = self.history_seen(guest, wish).await?;
         if *query == Query::default() {
             return Ok(found.filled.value.first_page.shown(found.source));
         }
@@ -186,18 +211,13 @@ impl Cabinet {
         Ready::new(&page, filled.as_of_us).shown(source)
     }
 
-    /// The last movements, for the first screen and for finding checks.
-    pub(super) async fn recent(
+    pub(super) async fn history_seen(
         self: &Arc<Self>,
         guest: &Guest,
-        count: usize,
         wish: Wish,
-    ) -> Result<(Vec<Transaction>, i64, Source), ViewError> {
-        let slots = self.guests.slots(guest.key);
-        let found = self.find(guest, &slots.history, &(), wish).await?;
-        let entries = &found.filled.value.entries;
-        let recent = entries.iter().take(count).cloned().collect();
-        Ok((recent, found.filled.as_of_us, found.source))
+    ) -> Result<Found<HistorySeen>, ViewError> {
+        let slot = self.guests.slots(guest.key).history();
+        self.find(guest, &slot, &(), wish).await
     }
 
     async fn ask_history(self: &Arc<Self>, guest: &Guest, from: Date, deadline: Deadline) -> Result<Kept, ViewError> {

@@ -1,10 +1,13 @@
 //! The first screen in one answer: parts fetched side by side out of the same slots; what failed is named, not invented.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::guests::Found;
+use super::history::HistorySeen;
+use super::views::{AccountSeen, BalanceSeen};
 use super::{Cabinet, Ready, Shown, Source, ViewError, Wish};
 use crate::model::{Balance, Coupon, Guest, Level, Profile, Transaction};
 
@@ -12,7 +15,7 @@ use crate::model::{Balance, Coupon, Guest, Level, Profile, Transaction};
 const RECENT: usize = 10;
 
 /// The first screen.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Home {
     /// As `GET /me/profile`.
     pub profile: Option<Profile>,
@@ -29,25 +32,79 @@ pub struct Home {
     pub unavailable: Vec<&'static str>,
 }
 
+/// The first screen's answer as it was last made, and of which values.
+#[derive(Default)]
+pub(super) struct HomeSeen(Mutex<Option<Box<Made>>>);
+
+struct Made {
+    of: Parts,
+    ready: Ready,
+}
+
+/// The serials of account, balance and history.
+type Parts = [u64; 3];
+
+impl HomeSeen {
+    fn made_of(&self, parts: Parts) -> Option<Ready> {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(made.as_ref().filter(|made| made.of == parts)?.ready.clone())
+    }
+
+    fn remember(&self, of: Parts, ready: Ready) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *made = Some(Box::new(Made { of, ready }));
+    }
+
+    /// Bytes it takes.
+    pub fn weight(&self) -> usize {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.as_ref().map_or(0, |made| size_of::<Made>() + made.ready.weight())
+    }
+}
+
 impl Cabinet {
-    /// `GET /me/home`.
+    /// `GET /me/home`. Made anew only when one of its parts is another than last time.
     ///
     /// # Errors
     /// See [`ViewError`]; only when there is nothing at all to show.
     pub async fn home(self: &Arc<Self>, guest: &Guest, wish: Wish) -> Result<Shown, ViewError> {
-        let (account, balance, recent) = tokio::join!(
+        let (account, balance, history) = tokio::join!(
             self.account_seen(guest, wish),
             self.balance_seen(guest, wish),
-            self.recent(guest, RECENT, wish),
+            self.history_seen(guest, wish),
         );
-        let mut home = Home {
-            profile: None,
-            balance: None,
-            level: None,
-            coupons: None,
-            recent: None,
-            unavailable: Vec::new(),
-        };
+        if let (Ok(account), Ok(balance), Ok(history)) = (&account, &balance, &history) {
+            let of = [account.filled.serial, balance.filled.serial, history.filled.serial];
+            let source = worse(worse(account.source, balance.source), history.source);
+            let slots = self.guests.slots(guest.key);
+            if let Some(ready) = slots.home.made_of(of) {
+                return Ok(Shown { ready, source });
+            }
+            let as_of_us = account
+                .filled
+                .as_of_us
+                .min(balance.filled.as_of_us)
+                .min(history.filled.as_of_us);
+            let mut home = Home::default();
+            home.add_account(self, guest, &account.filled.value);
+            home.balance = Some(balance.filled.value.balance.clone());
+            home.recent = Some(history.filled.value.last(RECENT).to_vec());
+            let ready = Ready::new(&home, as_of_us);
+            slots.home.remember(of, ready.clone());
+            return Ok(Shown { ready, source });
+        }
+        self.part_of_home(guest, account, balance, history)
+    }
+
+    /// The first screen when something of it cannot be shown.
+    fn part_of_home(
+        &self,
+        guest: &Guest,
+        account: Result<Found<AccountSeen>, ViewError>,
+        balance: Result<Found<BalanceSeen>, ViewError>,
+        history: Result<Found<HistorySeen>, ViewError>,
+    ) -> Result<Shown, ViewError> {
+        let mut home = Home::default();
         // As old as its oldest part, as stale as its stalest.
         let mut as_of_us = i64::MAX;
         let mut source = Source::Hit;
@@ -58,10 +115,7 @@ impl Cabinet {
         let mut error = None;
         match account {
             Ok(found) => {
-                let seen = &found.filled.value;
-                home.profile = Some(seen.profile.clone());
-                home.level.clone_from(&seen.profile.level);
-                home.coupons = Some(seen.account.coupons.clone());
+                home.add_account(self, guest, &found.filled.value);
                 add(found.filled.as_of_us, found.source);
             }
             Err(failed @ ViewError::AccountAbsent) => return Err(failed),
@@ -80,10 +134,10 @@ impl Cabinet {
                 error = error.or(Some(failed));
             }
         }
-        match recent {
-            Ok((entries, as_of_us, source)) => {
-                home.recent = Some(entries);
-                add(as_of_us, source);
+        match history {
+            Ok(found) => {
+                home.recent = Some(found.filled.value.last(RECENT).to_vec());
+                add(found.filled.as_of_us, found.source);
             }
             Err(failed) => {
                 home.unavailable.push("recent");
@@ -94,6 +148,15 @@ impl Cabinet {
             Some(error) if as_of_us == i64::MAX => Err(error),
             _ => Ok(Ready::new(&home, as_of_us).shown(source)),
         }
+    }
+}
+
+impl Home {
+    fn add_account(&mut self, cabinet: &Cabinet, guest: &Guest, seen: &AccountSeen) {
+        let profile = cabinet.profile_of(guest, &seen.account);
+        self.level.clone_from(&profile.level);
+        self.profile = Some(profile);
+        self.coupons = Some(seen.account.coupons.clone());
     }
 }
 

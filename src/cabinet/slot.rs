@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits while it holds the lock. Time is our clock's; only waiting for an answer is in real time.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,26 +22,68 @@ const FORCE_US: i64 = 3_000_000;
 /// With a last good value at hand nobody waits longer than this for a newer one.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1200);
 
+/// A value of a crowd that came at once is renewed up to this part of its freshness earlier: not all of them at the same moment.
+const JITTER: i64 = 10;
+
 /// A value with the moment ProBonus said it.
 #[derive(Debug)]
 pub(super) struct Filled<V> {
     pub value: V,
     /// When the answer came, in microseconds.
     pub as_of_us: i64,
+    /// No other value of this process has it: what is made of a value is recognised by it.
+    pub serial: u64,
 }
 
-type Outcome<V> = Option<Result<Arc<Filled<V>>, ViewError>>;
+impl<V> Filled<V> {
+    pub fn new(value: V, as_of_us: i64) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            value,
+            as_of_us,
+            serial: NEXT.fetch_add(1, Ordering::Relaxed),
+        }
+    }
 
-/// The slot.
+    /// How long it is fresh: a little less than `fresh_us`, each value its own little.
+    fn fresh_us(&self, fresh_us: i64) -> i64 {
+        let spread = fresh_us / JITTER;
+        if spread == 0 {
+            return fresh_us;
+        }
+        // Spreads counted numbers evenly.
+        let scattered = self.serial.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+        fresh_us - i64::try_from(scattered).unwrap_or(0) % spread
+    }
+}
+
+pub(super) type Outcome<V> = Option<Result<Arc<Filled<V>>, ViewError>>;
+
+/// The slot. Most slots rest most of the time, so what only a busy one needs is kept apart.
 pub(super) struct Slot<V>(Mutex<State<V>>);
 
 struct State<V> {
     last: Option<Arc<Filled<V>>>,
+    /// Counts writes: the answer to a question from before one is not kept.
+    epoch: u64,
+    busy: Option<Box<Busy<V>>>,
+}
+
+/// What a slot has while it is asked for, and for a few seconds after.
+struct Busy<V> {
     failure: Option<(ViewError, i64)>,
     forced_at_us: i64,
     running: Option<watch::Receiver<Outcome<V>>>,
-    /// Counts writes: the answer to a question from before one is not kept.
-    epoch: u64,
+}
+
+impl<V> Default for Busy<V> {
+    fn default() -> Self {
+        Self {
+            failure: None,
+            forced_at_us: i64::MIN / 2,
+            running: None,
+        }
+    }
 }
 
 /// How old a value may be.
@@ -74,10 +117,8 @@ impl<V> Default for Slot<V> {
     fn default() -> Self {
         Self(Mutex::new(State {
             last: None,
-            failure: None,
-            forced_at_us: i64::MIN / 2,
-            running: None,
             epoch: 0,
+            busy: None,
         }))
     }
 }
@@ -92,16 +133,21 @@ impl<V> Slot<V> {
         self.state().usable(ages, now_us)
     }
 
+    /// What is remembered, measured by `measure`.
+    pub fn weight(&self, measure: impl Fn(&V) -> usize) -> usize {
+        self.state().last.as_ref().map_or(0, |last| measure(&last.value))
+    }
+
     /// Decides.
     pub fn step(&self, ages: Ages, force: bool, now_us: i64) -> Step<V> {
         let mut state = self.state();
-        let force = force && now_us - state.forced_at_us >= FORCE_US;
+        let force = force && now_us - state.forced_at_us() >= FORCE_US;
         if !force && let Some(last) = &state.last {
             let age = now_us - last.as_of_us;
-            if age < ages.fresh_us {
+            if age < last.fresh_us(ages.fresh_us) {
                 return Step::Show(last.clone());
             }
-            let paused = state.failure.is_some_and(|(_, until)| now_us < until);
+            let paused = state.failure().is_some_and(|(_, until)| now_us < until);
             if age < ages.fresh_us.saturating_mul(REVALIDATE) && !ages.deaf && !paused {
                 let last = last.clone();
                 return match state.begin() {
@@ -110,16 +156,16 @@ impl<V> Slot<V> {
                 };
             }
         }
-        if let Some((error, until)) = state.failure
+        if let Some((error, until)) = state.failure()
             && now_us < until
         {
             return Step::Failed(state.usable(ages, now_us), error);
         }
         if force {
-            state.forced_at_us = now_us;
+            state.busy().forced_at_us = now_us;
         }
         let fetch = state.begin();
-        let receiver = state.running.clone().expect("a fetch is under way");
+        let receiver = state.busy().running.clone().expect("a fetch is under way");
         Step::Wait(receiver, fetch)
     }
 
@@ -135,11 +181,11 @@ impl<V> Slot<V> {
                 if newer {
                     state.last = Some(filled.clone());
                 }
-                state.failure = None;
+                state.busy().failure = None;
                 Some(filled.clone())
             }
             Err(error) if current => {
-                state.failure = error.pause_us(PAUSE_US).map(|pause| (*error, now_us + pause));
+                state.busy().failure = error.pause_us(PAUSE_US).map(|pause| (*error, now_us + pause));
                 if *error == ViewError::AccountAbsent {
                     state.last = None;
                 }
@@ -148,7 +194,8 @@ impl<V> Slot<V> {
             _ => None,
         };
         if current {
-            state.running = None;
+            state.busy().running = None;
+            state.rest(now_us);
         }
         drop(state);
         let _ = fetch.sender.send(Some(result));
@@ -171,12 +218,35 @@ impl<V> Slot<V> {
         let mut state = self.state();
         state.epoch += 1;
         state.last = None;
-        state.failure = None;
-        state.running = None;
+        if let Some(busy) = &mut state.busy {
+            busy.failure = None;
+            busy.running = None;
+        }
     }
 }
 
 impl<V> State<V> {
+    fn busy(&mut self) -> &mut Busy<V> {
+        self.busy.get_or_insert_default()
+    }
+
+    fn failure(&self) -> Option<(ViewError, i64)> {
+        self.busy.as_ref()?.failure
+    }
+
+    fn forced_at_us(&self) -> i64 {
+        self.busy.as_ref().map_or(i64::MIN / 2, |busy| busy.forced_at_us)
+    }
+
+    /// Lets go of what only a busy slot needs, when nothing in it matters any more.
+    fn rest(&mut self, now_us: i64) {
+        let idle =
+            |busy: &Busy<V>| busy.running.is_none() && busy.failure.is_none() && now_us - busy.forced_at_us >= FORCE_US;
+        if self.busy.as_deref().is_some_and(idle) {
+            self.busy = None;
+        }
+    }
+
     fn usable(&self, ages: Ages, now_us: i64) -> Option<Arc<Filled<V>>> {
         self.last
             .as_ref()
@@ -186,19 +256,15 @@ impl<V> State<V> {
 
     /// Takes on the duty to fetch, unless somebody has it. A fetch that died without a word counts as none.
     fn begin(&mut self) -> Option<Fetch<V>> {
-        let alive = self
-            .running
-            .as_ref()
-            .is_some_and(|running| running.has_changed().is_ok());
-        if alive {
+        let epoch = self.epoch;
+        let busy = self.busy();
+        let running = busy.running.as_ref();
+        if running.is_some_and(|running| running.has_changed().is_ok()) {
             return None;
         }
         let (sender, receiver) = watch::channel(None);
-        self.running = Some(receiver);
-        Some(Fetch {
-            sender,
-            epoch: self.epoch,
-        })
+        busy.running = Some(receiver);
+        Some(Fetch { sender, epoch })
     }
 }
 
@@ -228,7 +294,7 @@ mod tests {
 
     #[expect(clippy::unnecessary_wraps, reason = "as a fetch gives it")]
     fn filled(value: u32, as_of_us: i64) -> Result<Filled<u32>, ViewError> {
-        Ok(Filled { value, as_of_us })
+        Ok(Filled::new(value, as_of_us))
     }
 
     fn fetch(step: Step<u32>) -> Fetch<u32> {
@@ -247,7 +313,7 @@ mod tests {
             "the second waits for the first"
         );
         slot.fill(first, filled(1, 0), 0);
-        assert!(matches!(slot.step(AGES, false, 999_999), Step::Show(_)));
+        assert!(matches!(slot.step(AGES, false, 899_999), Step::Show(_)));
         let second = fetch(slot.step(AGES, false, 1_000_000));
         assert!(
             matches!(slot.step(AGES, false, 1_000_000), Step::Show(_)),
@@ -292,6 +358,18 @@ mod tests {
             matches!(slot.step(AGES, false, 200_000_000), Step::Wait(_, Some(_))),
             "nonsense is not remembered"
         );
+    }
+
+    #[test]
+    fn a_crowd_that_came_at_once_is_not_renewed_at_once() {
+        let values: Vec<_> = (0..1000).map(|_| Filled::new((), 0)).collect();
+        let fresh: Vec<i64> = values.iter().map(|value| value.fresh_us(1_000_000)).collect();
+        assert!(fresh.iter().all(|fresh| (900_000..=1_000_000).contains(fresh)));
+        for tenth in 0..10 {
+            let part = 900_000 + tenth * 10_000..900_000 + (tenth + 1) * 10_000;
+            let share = fresh.iter().filter(|fresh| part.contains(*fresh)).count();
+            assert!((50..200).contains(&share), "{share} of 1000 in {part:?}");
+        }
     }
 
     impl Step<u32> {

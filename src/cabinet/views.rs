@@ -14,7 +14,6 @@ use crate::model::{Account, AccountId, Balance, Coupon, Guest, Level, Money, Nex
 /// An account with the answers made of it.
 pub(super) struct AccountSeen {
     pub account: Account,
-    pub profile: Profile,
     pub profile_ready: Ready,
     pub coupons_ready: Ready,
 }
@@ -52,14 +51,17 @@ impl View for AccountSeen {
 
     fn make(cabinet: &Cabinet, guest: &Guest, account: &Account, as_of_us: i64) -> Self {
         cabinet.guests.owns(&account.id, guest.key);
-        let profile = cabinet.profile_of(guest, account);
         let items = &account.coupons;
         Self {
             account: account.clone(),
-            profile_ready: Ready::new(&profile, as_of_us),
-            profile,
+            profile_ready: Ready::new(&cabinet.profile_of(guest, account), as_of_us),
             coupons_ready: Ready::new(&Coupons { items }, as_of_us),
         }
+    }
+
+    fn weight(&self) -> usize {
+        // The account's own texts are about as long as the profile made of them.
+        size_of::<Self>() + 2 * self.profile_ready.weight() + 2 * self.coupons_ready.weight()
     }
 }
 
@@ -88,6 +90,10 @@ impl View for BalanceSeen {
             balance: balance.clone(),
             ready: Ready::new(balance, as_of_us),
         }
+    }
+
+    fn weight(&self) -> usize {
+        size_of::<Self>() + size_of_val(self.balance.expiring.as_slice()) + self.ready.weight()
     }
 }
 
@@ -124,8 +130,8 @@ impl Cabinet {
         guest: &Guest,
         wish: Wish,
     ) -> Result<Found<AccountSeen>, ViewError> {
-        let slots = self.guests.slots(guest.key);
-        self.find(guest, &slots.account, &(), wish).await
+        let slot = self.guests.slots(guest.key).account();
+        self.find(guest, &slot, &(), wish).await
     }
 
     pub(super) async fn balance_seen(
@@ -133,8 +139,8 @@ impl Cabinet {
         guest: &Guest,
         wish: Wish,
     ) -> Result<Found<BalanceSeen>, ViewError> {
-        let slots = self.guests.slots(guest.key);
-        self.find(guest, &slots.balance, &(), wish).await
+        let slot = self.guests.slots(guest.key).balance();
+        self.find(guest, &slot, &(), wish).await
     }
 
     /// The id of the guest's account. Ids do not change, so any account that may still be shown will do.
@@ -152,8 +158,8 @@ impl Cabinet {
     }
 
     pub(super) fn known_account(&self, guest: &Guest) -> Option<AccountId> {
-        let slots = self.guests.slots(guest.key);
-        let last = slots.account.last(self.ages::<AccountSeen>(), self.clock.now_us())?;
+        let slot = self.guests.slots(guest.key).account();
+        let last = slot.last(self.ages::<AccountSeen>(), self.clock.now_us())?;
         Some(last.value.account.id.clone())
     }
 

@@ -33,7 +33,8 @@ impl Watched {
     /// The event's id: the same content has the same.
     #[must_use]
     pub fn id(&self) -> String {
-        let tag = self.ready.etag.to_str().unwrap_or_default().trim_matches('"');
+        let tag = String::from_utf8_lossy(self.ready.tag());
+        let tag = tag.trim_matches('"');
         if self.stale {
             format!("{tag}-stale")
         } else {

@@ -6,12 +6,14 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{App, ErrorCode, Problem, RequestFacts};
 use crate::cabinet::{Ready, Shown, Source, ViewError, Wish};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// RFC 9211.
+pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What a read asks for besides the view: freshness, and the tags the caller has. Taken out of the head without copying it.
@@ -44,11 +46,11 @@ impl FromRequestParts<App> for Reading {
 pub(super) fn view(shown: Shown, reading: &Reading) -> Response {
     let Shown { ready, source } = shown;
     let stale = source == Source::Stale;
-    let unchanged = !stale && matches(reading.tags.iter(), &ready.etag);
+    let unchanged = !stale && matches(reading.tags.iter(), ready.tag());
     let body = match (unchanged, stale) {
         (true, _) => Body::empty(),
         (false, true) => Body::from(ready.stale_body()),
-        (false, false) => Body::from(ready.body),
+        (false, false) => Body::from(ready.body()),
     };
     let mut response = Response::new(body);
     if unchanged {
@@ -60,24 +62,23 @@ pub(super) fn view(shown: Shown, reading: &Reading) -> Response {
     if !unchanged {
         head.insert(header::CONTENT_TYPE, JSON);
     }
-    head.insert(header::ETAG, ready.etag);
+    head.insert(header::ETAG, ready.etag());
     head.insert(header::CACHE_CONTROL, NO_STORE);
-    head.insert("cache-status", HeaderValue::from_static(cache_status(source)));
+    head.insert(CACHE_STATUS, HeaderValue::from_static(cache_status(source)));
     response
 }
 
 /// A view that was just made by a write.
-pub(super) fn written(status: StatusCode, ready: Ready) -> Response {
-    let mut response = Response::new(Body::from(ready.body));
+pub(super) fn written(status: StatusCode, ready: &Ready) -> Response {
+    let mut response = Response::new(Body::from(ready.body()));
     *response.status_mut() = status;
     let head = response.headers_mut();
     head.insert(header::CONTENT_TYPE, JSON);
-    head.insert(header::ETAG, ready.etag);
+    head.insert(header::ETAG, ready.etag());
     head.insert(header::CACHE_CONTROL, NO_STORE);
     response
 }
 
-/// RFC 9211.
 fn cache_status(source: Source) -> &'static str {
     match source {
         Source::Hit => "guest-cabinet; hit",
@@ -89,12 +90,11 @@ fn cache_status(source: Source) -> &'static str {
 
 /// Whether `If-None-Match` names the tag.
 pub(super) fn none_match(headers: &HeaderMap, etag: &HeaderValue) -> bool {
-    matches(headers.get_all(header::IF_NONE_MATCH).iter(), etag)
+    matches(headers.get_all(header::IF_NONE_MATCH).iter(), etag.as_bytes())
 }
 
 /// Weakly compared, as that header is.
-fn matches<'a>(mut tags: impl Iterator<Item = &'a HeaderValue>, etag: &HeaderValue) -> bool {
-    let etag = etag.as_bytes();
+fn matches<'a>(mut tags: impl Iterator<Item = &'a HeaderValue>, etag: &[u8]) -> bool {
     tags.any(|value| {
         let mut listed = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         listed.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)

@@ -100,7 +100,7 @@ impl Page {
         let body = if news.stale {
             news.ready.stale_body()
         } else {
-            news.ready.body.clone()
+            news.ready.body()
         };
         Event::default()
             .event("balance")

@@ -14,14 +14,17 @@ use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use tower::Service;
 use tracing::Instrument;
 
+use super::answer::CACHE_STATUS;
 use super::facts::{self, RequestFacts};
 use super::operations::{Operation, Operations};
 use super::{App, ErrorCode, Language, Problem, cors, problem};
 use crate::clock::Deadline;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything behind a guest-facing connection. Cheap to clone.
 #[derive(Clone)]
@@ -80,7 +83,6 @@ impl Edge {
             deadline: Deadline::within(web.request_timeout),
         };
         let operation = inner.operations.find(&parts.method, parts.uri.path());
-        let started = inner.app.clock.steady();
         let method = parts.method.clone();
         let version = parts.version;
         let under_api = is_api(parts.uri.path());
@@ -89,7 +91,13 @@ impl Edge {
             response
         } else {
             parts.extensions.insert(facts.clone());
-            let request = Request::from_parts(parts, Body::new(body));
+            // Most requests have no body, and nothing need be carried along for it.
+            let body = if body.is_end_stream() {
+                Body::empty()
+            } else {
+                Body::new(body)
+            };
+            let request = Request::from_parts(parts, body);
             inner.guarded(request, &facts, operation, &method).await
         };
         inner.finish(&mut response, &facts, under_api);
@@ -99,7 +107,7 @@ impl Edge {
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        inner.account(&response, &method, operation, &facts, started, under_api);
+        inner.account(&response, &method, operation, &facts, under_api);
         response
     }
 }
@@ -174,7 +182,7 @@ impl Inner {
     }
 
     fn common_headers(&self, headers: &mut HeaderMap, facts: &RequestFacts, under_api: bool) {
-        headers.insert("x-request-id", facts.request_id.clone());
+        headers.insert(REQUEST_ID, facts.request_id.clone());
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         if under_api {
@@ -202,10 +210,9 @@ impl Inner {
         method: &Method,
         operation: &Operation,
         facts: &RequestFacts,
-        started: Duration,
         under_api: bool,
     ) {
-        let took = self.app.clock.steady().saturating_sub(started);
+        let took = facts.deadline.spent(self.app.config.web.request_timeout);
         let status = response.status();
         operation.record(status, took);
         let quiet = *method == Method::GET
@@ -231,7 +238,7 @@ fn is_api(path: &str) -> bool {
 /// Whether `Cache-Status` says that the answer came out of memory.
 fn is_hit(headers: &HeaderMap) -> bool {
     headers
-        .get("cache-status")
+        .get(CACHE_STATUS)
         .is_some_and(|value| value.as_bytes().windows(5).any(|part| part == b"; hit"))
 }
 

@@ -272,7 +272,7 @@ async fn register(
         .cabinet
         .register(&guest.guest, account, consents, facts.deadline)
         .await?;
-    Ok(written(StatusCode::CREATED, ready))
+    Ok(written(StatusCode::CREATED, &ready))
 }
 
 /// The guest's profile.
@@ -321,7 +321,7 @@ async fn edit(
         .cabinet
         .edit(&guest.guest, edit, precondition, facts.deadline)
         .await?;
-    Ok(written(StatusCode::OK, ready))
+    Ok(written(StatusCode::OK, &ready))
 }
 
 /// `If-Match`: compared strongly, so a weak tag never matches.

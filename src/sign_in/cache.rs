@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::DefaultLifecycle;
 
 use super::SessionKind;
 use super::limits::micros;
@@ -130,6 +133,10 @@ pub(super) struct KnownToken {
 }
 
 impl KnownToken {
+    fn is_good(&self, now_us: i64) -> bool {
+        now_us < self.expires_at_us && now_us < self.session.expires_at_us && !self.session.is_over()
+    }
+
     /// How sure one may be of it when signals were lost `losses` times so far and other replicas are heard now, or not.
     pub fn standing(&self, losses: u64, hears_others: bool, now_us: i64) -> Standing {
         let session = &*self.session;
@@ -155,38 +162,40 @@ impl KnownToken {
     }
 }
 
-type Tokens = Cache<Box<str>, Arc<KnownToken>, foldhash::fast::RandomState>;
-type Sessions = Cache<SessionId, Arc<LiveSession>, foldhash::fast::RandomState>;
+/// Read by every request, so that a look must be cheap; it knows no time: [`Known::tidy`] removes what is over.
+type Tokens = quick_cache::sync::Cache<Box<str>, Arc<KnownToken>, UnitWeighter, RandomState>;
+type Sessions = Cache<SessionId, Arc<LiveSession>, RandomState>;
 
 /// What is remembered.
 pub(super) struct Known {
     tokens: Tokens,
     sessions: Sessions,
     /// Sessions that ended lately: what a slower look into the store still found alive is not remembered.
-    ended: Cache<SessionId, (), foldhash::fast::RandomState>,
+    ended: Cache<SessionId, (), RandomState>,
     losses: AtomicU64,
 }
 
 impl Known {
-    /// `token_life`: nothing is remembered of a token for longer.
-    pub fn new(token_life: Duration) -> Self {
-        let hasher = foldhash::fast::RandomState::default;
+    pub fn new() -> Self {
+        let capacity = usize::try_from(CAPACITY).unwrap_or(usize::MAX);
         Self {
+            tokens: Tokens::with(
+                capacity,
+                CAPACITY,
+                UnitWeighter,
+                RandomState::default(),
+                DefaultLifecycle::default(),
+            ),
             // A newcomer is always let in: who is refused a place would ask the store at every request.
-            tokens: Cache::builder()
-                .max_capacity(CAPACITY)
-                .eviction_policy(EvictionPolicy::lru())
-                .time_to_live(token_life)
-                .build_with_hasher(hasher()),
             sessions: Cache::builder()
                 .max_capacity(CAPACITY)
                 .eviction_policy(EvictionPolicy::lru())
                 .eviction_listener(|_, session: Arc<LiveSession>, _| session.end())
-                .build_with_hasher(hasher()),
+                .build_with_hasher(RandomState::default()),
             ended: Cache::builder()
                 .max_capacity(CAPACITY)
                 .time_to_live(ENDED_FOR)
-                .build_with_hasher(hasher()),
+                .build_with_hasher(RandomState::default()),
             losses: AtomicU64::new(0),
         }
     }
@@ -194,11 +203,16 @@ impl Known {
     /// A token that is still good for all this replica knows.
     pub fn token(&self, token: &str, now_us: i64) -> Option<Arc<KnownToken>> {
         let known = self.tokens.get(token)?;
-        if now_us < known.expires_at_us && now_us < known.session.expires_at_us && !known.session.is_over() {
+        if known.is_good(now_us) {
             return Some(known);
         }
-        self.tokens.invalidate(token);
+        self.tokens.remove(token);
         None
+    }
+
+    /// Forgets tokens that are over.
+    pub fn tidy(&self, now_us: i64) {
+        self.tokens.retain(|_, known| known.is_good(now_us));
     }
 
     /// Remembers a token and its session.
@@ -276,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_session_that_ended_while_the_store_was_asked_is_not_remembered() {
-        let known = Known::new(Duration::from_mins(5));
+        let known = Known::new();
         let found = session(1, 0);
         known.forget(found.id);
         known.remember("token", token(found));
@@ -285,7 +299,7 @@ mod tests {
 
     #[test]
     fn ending_a_session_ends_all_its_tokens() {
-        let known = Known::new(Duration::from_mins(5));
+        let known = Known::new();
         known.remember("one", token(session(1, 0)));
         known.remember("two", token(session(1, 0)));
         known.remember("other", token(session(2, 0)));
@@ -293,6 +307,18 @@ mod tests {
         assert!(known.token("one", NOW).is_none() && known.token("two", NOW).is_none());
         assert!(known.token("other", NOW).is_some());
         assert!(known.token("other", NOW + 300 * SECOND).is_none(), "its time is over");
+    }
+
+    #[test]
+    fn what_is_over_does_not_stay_in_memory() {
+        let known = Known::new();
+        known.remember("one", token(session(1, 0)));
+        known.remember("two", token(session(2, 0)));
+        known.forget(SessionId(uuid::Uuid::from_u128(1)));
+        known.tidy(NOW);
+        assert_eq!(known.tokens.len(), 1);
+        known.tidy(NOW + 300 * SECOND);
+        assert!(known.tokens.is_empty());
     }
 
     #[test]

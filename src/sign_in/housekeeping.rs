@@ -44,6 +44,7 @@ impl SignIn {
     /// Removes what is over, in bounded batches; says how many rows.
     pub async fn tidy_up(&self) -> u64 {
         let now_us = self.clock.now_us();
+        self.known.tidy(now_us);
         let mut removed = 0;
         for _ in 0..BATCHES {
             let limits = self.store.prune_limits(now_us, BATCH).await.unwrap_or(0);

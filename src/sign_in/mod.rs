@@ -139,7 +139,7 @@ impl SignIn {
     ) -> Arc<Self> {
         let room = Arc::new(Self {
             tokens: token::AccessTokens::new(&keys),
-            known: cache::Known::new(config.access_ttl),
+            known: cache::Known::new(),
             store_failed_at_us: AtomicI64::new(i64::MIN),
             config,
             store,

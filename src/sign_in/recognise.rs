@@ -35,8 +35,8 @@ impl SignIn {
         let claims = self.tokens.verify(token, self.clock.now().as_second())?;
         let expires_at_us = claims.expires_at_s.saturating_mul(1_000_000);
         let (session, number) = (claims.session, claims.number);
-        self.get_to_know(token, SessionKind::Bearer, session, number, expires_at_us)
-            .await
+        // In a box of its own, so that who is known already does not carry the room for it.
+        Box::pin(self.get_to_know(token, SessionKind::Bearer, session, number, expires_at_us)).await
     }
 
     /// The guest and session of a cookie.
@@ -49,7 +49,7 @@ impl SignIn {
             return self.go_on(&known, SessionKind::Cookie, now_us).await;
         }
         let id = token::read_cookie(&self.keys, value).ok_or(SignInError::Unauthenticated)?;
-        self.get_to_know(value, SessionKind::Cookie, id, 0, i64::MAX).await
+        Box::pin(self.get_to_know(value, SessionKind::Cookie, id, 0, i64::MAX)).await
     }
 
     async fn get_to_know(
@@ -106,7 +106,7 @@ impl SignIn {
         match known.standing(self.known.losses(), self.store.hears_others(), now_us) {
             Standing::Good => {}
             Standing::Due if !session.begin_asking(now_us) => {}
-            Standing::Due | Standing::Doubtful => self.ask_again(known, now_us).await?,
+            Standing::Due | Standing::Doubtful => Box::pin(self.ask_again(known, now_us)).await?,
         }
         Ok((session.guest.clone(), session.id))
     }
