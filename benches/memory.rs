@@ -25,7 +25,8 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-const ACCOUNT: &str = r#"{"id":10021,"firstName":"Анна","lastName":"Смирнова","birthday":"1990-04-12","gender":"female","email":"anna@example.ru","balance":125000,"turnover":1500000,"level":{"name":"Гость","bonusPercent":5}}"#;
+/// What it says of each guest besides the id.
+const ACCOUNT: &str = r#","firstName":"Анна","lastName":"Смирнова","birthday":"1990-04-12","gender":"female","email":"anna@example.ru","balance":125000,"turnover":1500000,"level":{"name":"Гость","bonusPercent":5}}"#;
 const BALANCE: &str = r#"{"balance":125000,"details":[{"sum":30000,"burnDate":"2026-12-24"}]}"#;
 
 /// The process' resident memory, in bytes.
@@ -42,16 +43,14 @@ async fn everybody() -> String {
         while let Ok((stream, _)) = socket.accept().await {
             let service = service_fn(|request: Request<Incoming>| async move {
                 let body = if request.uri().path().ends_with("find_by_phone") {
-                    ACCOUNT
+                    // Everybody has an account of their own, by the number.
+                    let number = request.uri().query().unwrap_or_default();
+                    format!("{{\"id\":{}{ACCOUNT}", number.trim_start_matches("phone="))
                 } else {
-                    BALANCE
+                    BALANCE.to_owned()
                 };
                 let response = Response::builder().header("content-type", "application/json");
-                Ok::<_, Infallible>(
-                    response
-                        .body(Full::new(Bytes::from_static(body.as_bytes())))
-                        .expect("a response"),
-                )
+                Ok::<_, Infallible>(response.body(Full::new(Bytes::from(body))).expect("a response"))
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }

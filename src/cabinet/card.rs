@@ -35,13 +35,13 @@ impl Cabinet {
     /// See [`ViewError`]; a blocked account has no card.
     pub async fn card(self: &Arc<Self>, guest: &Guest, wish: Wish) -> Result<Card, ViewError> {
         let found = self.account_seen(guest, wish).await?;
-        let account = &found.filled.value.account;
-        if account.blocked {
+        let seen = &found.filled.value;
+        if seen.blocked {
             return Err(ViewError::AccountBlocked);
         }
         let card = match self.config.program.card_identifier {
             CardIdentifier::Phone => None,
-            CardIdentifier::Card => account.identifiers.first().cloned(),
+            CardIdentifier::Card => seen.card.as_deref().map(str::to_owned),
         };
         Ok(Card {
             payload: card.clone().unwrap_or_else(|| guest.phone.digits().to_owned()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Cabinet, Ready, ViewError, Wish};
 use crate::clock::Deadline;
-use crate::model::{Account, Guest, ProfileEdit};
+use crate::model::{Guest, Profile, ProfileEdit};
 use crate::probonus::{Effect, UpstreamError};
 
 /// `If-Match`: which version of the profile the edit is meant for.
@@ -46,7 +46,7 @@ impl Cabinet {
         let renew = precondition.is_some();
         let found = self.account_seen(guest, Wish { renew, deadline }).await?;
         let seen = &found.filled.value;
-        if seen.account.blocked {
+        if seen.blocked {
             return Err(ViewError::AccountBlocked);
         }
         if let Some(Precondition::Tags(tags)) = precondition
@@ -57,8 +57,7 @@ impl Cabinet {
         if *edit == ProfileEdit::default() {
             return Ok(seen.profile_ready.clone());
         }
-        let account = seen.account.clone();
-        let written = self.probonus.update(&account.id, edit, deadline).await;
+        let written = self.probonus.update(&seen.id, edit, deadline).await;
         let unsure = match written {
             Ok(()) => None,
             Err(UpstreamError::Refused { .. }) => return Err(ViewError::Refused),
@@ -71,8 +70,8 @@ impl Cabinet {
             (Ok(found), None) => Ok(found.filled.value.profile_ready.clone()),
             (Ok(found), Some(error)) => {
                 // Whether it was done is seen by its effect.
-                let now = &found.filled.value.account;
-                if *now == edited(now, edit) {
+                let now = found.filled.value.profile();
+                if now == edited(now.clone(), edit) {
                     Ok(found.filled.value.profile_ready.clone())
                 } else {
                     Err(error.into())
@@ -80,7 +79,7 @@ impl Cabinet {
             }
             // ProBonus took the edit and then fell silent: what it has now is known all the same.
             (Err(_), None) => {
-                let profile = self.profile_of(guest, &edited(&account, edit));
+                let profile = edited(seen.profile(), edit);
                 Ok(Ready::new(&profile, self.clock.now_us()))
             }
             (Err(error), Some(_)) => Err(error),
@@ -88,16 +87,15 @@ impl Cabinet {
     }
 }
 
-/// The account with the edit applied.
-fn edited(account: &Account, edit: &ProfileEdit) -> Account {
-    let text = |new: &Option<Option<String>>, old: &Option<String>| new.clone().unwrap_or_else(|| old.clone());
-    Account {
-        first_name: text(&edit.first_name, &account.first_name),
-        last_name: text(&edit.last_name, &account.last_name),
-        middle_name: text(&edit.middle_name, &account.middle_name),
-        birthday: edit.birthday.unwrap_or(account.birthday),
-        gender: edit.gender.unwrap_or(account.gender),
-        email: text(&edit.email, &account.email),
-        ..account.clone()
+/// The profile with the edit applied.
+fn edited(profile: Profile, edit: &ProfileEdit) -> Profile {
+    Profile {
+        first_name: edit.first_name.clone().unwrap_or(profile.first_name),
+        last_name: edit.last_name.clone().unwrap_or(profile.last_name),
+        middle_name: edit.middle_name.clone().unwrap_or(profile.middle_name),
+        birthday: edit.birthday.unwrap_or(profile.birthday),
+        gender: edit.gender.unwrap_or(profile.gender),
+        email: edit.email.clone().unwrap_or(profile.email),
+        ..profile
     }
 }

@@ -86,77 +86,75 @@ impl Cabinet {
                 .min(balance.filled.as_of_us)
                 .min(history.filled.as_of_us);
             let mut home = Home::default();
-            home.add_account(self, guest, &account.filled.value);
-            home.balance = Some(balance.filled.value.balance.clone());
+            home.add_account(&account.filled.value);
+            home.balance = Some(balance.filled.value.ready.content());
             home.recent = Some(history.filled.value.last(RECENT).to_vec());
             let ready = Ready::new(&home, as_of_us);
             slots.home.remember(of, ready.clone());
             return Ok(Shown { ready, source });
         }
-        self.part_of_home(guest, account, balance, history)
+        part_of_home(account, balance, history)
     }
+}
 
-    /// The first screen when something of it cannot be shown.
-    fn part_of_home(
-        &self,
-        guest: &Guest,
-        account: Result<Found<AccountSeen>, ViewError>,
-        balance: Result<Found<BalanceSeen>, ViewError>,
-        history: Result<Found<HistorySeen>, ViewError>,
-    ) -> Result<Shown, ViewError> {
-        let mut home = Home::default();
-        // As old as its oldest part, as stale as its stalest.
-        let mut as_of_us = i64::MAX;
-        let mut source = Source::Hit;
-        let mut add = |part_as_of_us: i64, part: Source| {
-            as_of_us = as_of_us.min(part_as_of_us);
-            source = worse(source, part);
-        };
-        let mut error = None;
-        match account {
-            Ok(found) => {
-                home.add_account(self, guest, &found.filled.value);
-                add(found.filled.as_of_us, found.source);
-            }
-            Err(failed @ ViewError::AccountAbsent) => return Err(failed),
-            Err(failed) => {
-                home.unavailable.extend(["profile", "level", "coupons"]);
-                error = Some(failed);
-            }
+/// The first screen when something of it cannot be shown.
+fn part_of_home(
+    account: Result<Found<AccountSeen>, ViewError>,
+    balance: Result<Found<BalanceSeen>, ViewError>,
+    history: Result<Found<HistorySeen>, ViewError>,
+) -> Result<Shown, ViewError> {
+    let mut home = Home::default();
+    // As old as its oldest part, as stale as its stalest.
+    let mut as_of_us = i64::MAX;
+    let mut source = Source::Hit;
+    let mut add = |part_as_of_us: i64, part: Source| {
+        as_of_us = as_of_us.min(part_as_of_us);
+        source = worse(source, part);
+    };
+    let mut error = None;
+    match account {
+        Ok(found) => {
+            home.add_account(&found.filled.value);
+            add(found.filled.as_of_us, found.source);
         }
-        match balance {
-            Ok(found) => {
-                home.balance = Some(found.filled.value.balance.clone());
-                add(found.filled.as_of_us, found.source);
-            }
-            Err(failed) => {
-                home.unavailable.push("balance");
-                error = error.or(Some(failed));
-            }
+        Err(failed @ ViewError::AccountAbsent) => return Err(failed),
+        Err(failed) => {
+            home.unavailable.extend(["profile", "level", "coupons"]);
+            error = Some(failed);
         }
-        match history {
-            Ok(found) => {
-                home.recent = Some(found.filled.value.last(RECENT).to_vec());
-                add(found.filled.as_of_us, found.source);
-            }
-            Err(failed) => {
-                home.unavailable.push("recent");
-                error = error.or(Some(failed));
-            }
+    }
+    match balance {
+        Ok(found) => {
+            home.balance = Some(found.filled.value.ready.content());
+            add(found.filled.as_of_us, found.source);
         }
-        match error {
-            Some(error) if as_of_us == i64::MAX => Err(error),
-            _ => Ok(Ready::new(&home, as_of_us).shown(source)),
+        Err(failed) => {
+            home.unavailable.push("balance");
+            error = error.or(Some(failed));
         }
+    }
+    match history {
+        Ok(found) => {
+            home.recent = Some(found.filled.value.last(RECENT).to_vec());
+            add(found.filled.as_of_us, found.source);
+        }
+        Err(failed) => {
+            home.unavailable.push("recent");
+            error = error.or(Some(failed));
+        }
+    }
+    match error {
+        Some(error) if as_of_us == i64::MAX => Err(error),
+        _ => Ok(Ready::new(&home, as_of_us).shown(source)),
     }
 }
 
 impl Home {
-    fn add_account(&mut self, cabinet: &Cabinet, guest: &Guest, seen: &AccountSeen) {
-        let profile = cabinet.profile_of(guest, &seen.account);
+    fn add_account(&mut self, seen: &AccountSeen) {
+        let profile = seen.profile();
         self.level.clone_from(&profile.level);
         self.profile = Some(profile);
-        self.coupons = Some(seen.account.coupons.clone());
+        self.coupons = Some(seen.coupons());
     }
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::keys::{hex, sha256};
 
@@ -54,6 +55,15 @@ impl Ready {
     #[must_use]
     pub fn body(&self) -> Bytes {
         self.bytes.slice(..self.body as usize)
+    }
+
+    /// The content, read back: what is shown is all that need be remembered.
+    ///
+    /// # Panics
+    /// When it was made of something else.
+    #[must_use]
+    pub fn content<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.bytes[..self.body as usize]).expect("what was written so is read so")
     }
 
     /// The same, said to be stale.

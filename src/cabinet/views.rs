@@ -1,9 +1,10 @@
 //! The account's views: profile and coupons come with it in one answer; the balance has its own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::counters::Counted;
 use super::guests::{Found, View};
@@ -11,22 +12,24 @@ use super::{Cabinet, Ready, Shown, ViewError, Wish};
 use crate::clock::Deadline;
 use crate::model::{Account, AccountId, Balance, Coupon, Guest, Level, Money, NextLevel, Profile};
 
-/// An account with the answers made of it.
+/// What is remembered of an account: what the guest sees of it, and little more.
 pub(super) struct AccountSeen {
-    pub account: Account,
+    pub id: AccountId,
+    pub blocked: bool,
+    /// The first card or other identifier that a till may read.
+    pub card: Option<Box<str>>,
     pub profile_ready: Ready,
     pub coupons_ready: Ready,
 }
 
 /// A balance with its answer.
 pub(super) struct BalanceSeen {
-    pub balance: Balance,
     pub ready: Ready,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Coupons<'a> {
-    items: &'a [Coupon],
+    items: Cow<'a, [Coupon]>,
 }
 
 #[async_trait]
@@ -51,17 +54,30 @@ impl View for AccountSeen {
 
     fn make(cabinet: &Cabinet, guest: &Guest, account: &Account, as_of_us: i64) -> Self {
         cabinet.guests.owns(&account.id, guest.key);
-        let items = &account.coupons;
+        let items = Cow::Borrowed(account.coupons.as_slice());
         Self {
-            account: account.clone(),
+            id: account.id.clone(),
+            blocked: account.blocked,
+            card: account.identifiers.first().map(|card| card.as_str().into()),
             profile_ready: Ready::new(&cabinet.profile_of(guest, account), as_of_us),
             coupons_ready: Ready::new(&Coupons { items }, as_of_us),
         }
     }
 
     fn weight(&self) -> usize {
-        // The account's own texts are about as long as the profile made of them.
-        size_of::<Self>() + 2 * self.profile_ready.weight() + 2 * self.coupons_ready.weight()
+        size_of::<Self>() + self.profile_ready.weight() + self.coupons_ready.weight()
+    }
+}
+
+impl AccountSeen {
+    /// The profile as it is shown.
+    pub fn profile(&self) -> Profile {
+        self.profile_ready.content()
+    }
+
+    /// The coupons as they are shown.
+    pub fn coupons(&self) -> Vec<Coupon> {
+        self.coupons_ready.content::<Coupons>().items.into_owned()
     }
 }
 
@@ -87,13 +103,12 @@ impl View for BalanceSeen {
 
     fn make(_: &Cabinet, _: &Guest, balance: &Balance, as_of_us: i64) -> Self {
         Self {
-            balance: balance.clone(),
             ready: Ready::new(balance, as_of_us),
         }
     }
 
     fn weight(&self) -> usize {
-        size_of::<Self>() + size_of_val(self.balance.expiring.as_slice()) + self.ready.weight()
+        size_of::<Self>() + self.ready.weight()
     }
 }
 
@@ -154,13 +169,13 @@ impl Cabinet {
         }
         let wish = Wish { renew: false, deadline };
         let found = self.account_seen(guest, wish).await?;
-        Ok(found.filled.value.account.id.clone())
+        Ok(found.filled.value.id.clone())
     }
 
     pub(super) fn known_account(&self, guest: &Guest) -> Option<AccountId> {
         let slot = self.guests.slots(guest.key).account();
         let last = slot.last(self.ages::<AccountSeen>(), self.clock.now_us())?;
-        Some(last.value.account.id.clone())
+        Some(last.value.id.clone())
     }
 
     /// What the guest sees of an account. The phone is the proven one, whatever ProBonus has.

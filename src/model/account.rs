@@ -18,7 +18,7 @@ pub enum Gender {
 }
 
 /// What the guest sees of themselves. `Debug` is masked: it is personal data from the first field to the last.
-#[derive(Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Profile {
     /// First name.
     #[schema(example = "Анна")]
