@@ -1,7 +1,8 @@
 //! Logs, metrics and traces: set up once per process, before anything else runs.
 //!
 //! Logs are structured (JSON; pretty in the demo) and never hold a phone, a code, a token or a credential: whoever logs a thing logs
-//! its masked or keyed form. Traces go out by OTLP when configured and cost nothing when not.
+//! its masked or keyed form. Lines are written by a thread of their own: whoever reads them slowly holds up nobody, and what does not fit
+//! is dropped and counted. Traces go out by OTLP when configured and cost nothing when not.
 
 use std::sync::OnceLock;
 
@@ -9,6 +10,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -20,10 +22,19 @@ const SECONDS: [f64; 14] = [
     0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// What must live as long as the process; dropping it sends the last traces.
+/// Lines that wait to be written; more are dropped.
+const LINES: usize = 65_536;
+
+/// Lines are written in pieces of this many bytes while there are more of them.
+const PIECE: usize = 64 * 1024;
+
+/// What must live as long as the process; dropping it writes the last lines and sends the last traces.
 pub struct Telemetry {
     traces: Option<SdkTracerProvider>,
+    _lines: WorkerGuard,
 }
+
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
@@ -41,26 +52,28 @@ pub fn start(config: &TelemetryConfig) -> Result<Telemetry, String> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|_| "telemetry.log: must be a filter such as info or info,guest_cabinet=debug".to_owned())?;
     let traces = config.otlp_url.as_ref().map(|url| exporter(url.as_str())).transpose()?;
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES)
+        .thread_name("log")
+        .finish(std::io::BufWriter::with_capacity(PIECE, std::io::stderr()));
+    let _ = DROPPED.set(writer.error_counter());
     let lines: Box<dyn Layer<Registry> + Send + Sync> = if config.json {
         tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
-            .with_writer(std::io::stderr)
+            .with_writer(writer)
             .boxed()
     } else {
-        tracing_subscriber::fmt::layer()
-            .compact()
-            .with_writer(std::io::stderr)
-            .boxed()
+        tracing_subscriber::fmt::layer().compact().with_writer(writer).boxed()
     };
     let spans = traces
         .as_ref()
         .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("guest-cabinet")));
     // A second call (tests) leaves the first set-up in place.
     let _ = Registry::default().with(lines).with(spans).with(filter).try_init();
-    Ok(Telemetry { traces })
+    Ok(Telemetry { traces, _lines: guard })
 }
 
 fn exporter(url: &str) -> Result<SdkTracerProvider, String> {
@@ -77,6 +90,15 @@ fn exporter(url: &str) -> Result<SdkTracerProvider, String> {
         .with_batch_exporter(exporter)
         .with_resource(resource)
         .build())
+}
+
+/// The metrics as Prometheus reads them.
+#[must_use]
+pub fn render(metrics: &PrometheusHandle) -> String {
+    if let Some(dropped) = DROPPED.get() {
+        metrics::counter!("cabinet_log_lines_dropped_total").absolute(dropped.dropped_lines() as u64);
+    }
+    metrics.render()
 }
 
 /// The process's metrics; the first call installs the recorder.

@@ -159,7 +159,7 @@ pub async fn serve_admin(
         .route(
             "/metrics",
             get(move || {
-                let text = metrics.render();
+                let text = crate::telemetry::render(&metrics);
                 async move {
                     (
                         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
