@@ -23,6 +23,10 @@ use super::{App, Edge};
 /// A request's head must be there within this time; a connection without a request is closed after it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+#[cfg(target_os = "linux")]
+/// What was sent must be taken by the client within this time: who does not read is not waited for.
+const UNREAD: Duration = Duration::from_secs(30);
+
 /// After a failed accept (no file descriptors left) the next is tried this much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -113,6 +117,8 @@ fn connection(
     connections: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
     let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD));
     let service = service_fn(move |request| {
         let edge = edge.clone();
         async move { Ok::<_, std::convert::Infallible>(edge.answer(peer, request).await) }
