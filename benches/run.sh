@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures the hot path side by side: a bare hyper server, the cabinet as configured by default, the cabinet with a full access log, and
-# nginx' cache without any authorization. Rounds are interleaved; what counts are the ratios within one run.
+# Measures the hot path side by side: a bare hyper server, the cabinet as configured by default, the cabinet with a full access log,
+# nginx' cache without any authorization, and Fastify as most people would write it and as tuned as it gets (when there is npm). Rounds are
+# interleaved; what counts are the ratios within one run. Then: how long a start takes.
 # Needs wrk and nginx (Debian packages wrk, nginx-light). Servers run on the first core, the load on the second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -64,6 +65,21 @@ taskset -c 0 nginx -e "$work/nginx.err" -c "$work/nginx.conf" &
 pids+=($!)
 sleep 1
 
+plain_at="" tuned_at=""
+if command -v npm >/dev/null; then
+    cp benches/fastify.mjs "$work/"
+    if (cd "$work" && npm install --silent --no-audit --no-fund fastify@5 @fastify/jwt@10 >/dev/null 2>&1); then
+        plain_at=127.0.0.1:$(port) tuned_at=127.0.0.1:$(port)
+        for kind in plain tuned; do
+            at=${kind}_at
+            (cd "$work" && exec taskset -c 0 node fastify.mjs $kind "${!at}" body.json >"$kind.log" 2>&1) &
+            pids+=($!)
+        done
+        sleep 2
+        plain_token=$(curl -s "http://$plain_at/token")
+    fi
+fi
+
 measure() { # name, address, token
     taskset -c 1 wrk -t1 -c"$connections" -d"${seconds}s" --latency -H "Authorization: Bearer $3" "http://$2/api/v1/me/coupons" |
         python3 -c '
@@ -81,9 +97,25 @@ for round in $(seq "$rounds"); do
     measure cabinet "$default_at" "$default_token"
     measure logged "$logged_at" "$logged_token"
     measure nginx "$nginx_at" x
+    if [ -n "$plain_at" ]; then
+        measure fastify "$plain_at" "$plain_token"
+        measure tuned "$tuned_at" x
+    fi
 done
 
-python3 - "$work/results" "$work/body.json" <<'PY'
+# From exec to the first answer of /health/ready, over a state file that is there already.
+starts() {
+    mkdir -p "$work/start"
+    for _ in $(seq 11); do
+        env CABINET_SECRET=a-master-secret-for-benches-of-enough-bytes CABINET_STORE__URL="sqlite://$work/start/state.db" \
+            CABINET_PROBONUS__URL=http://127.0.0.1:9 CABINET_PROBONUS__TOKEN=t CABINET_DELIVERY__GATEWAYS=webhook \
+            CABINET_DELIVERY__WEBHOOK__URL=http://127.0.0.1:9/ CABINET_DELIVERY__WEBHOOK__SECRET=whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
+            CABINET_LISTEN=127.0.0.1:0 CABINET_ADMIN_LISTEN="127.0.0.1:$(port)" python3 benches/start.py target/release/guest-cabinet
+    done
+}
+starts >"$work/starts"
+
+python3 - "$work/results" "$work/body.json" "$work/starts" <<'PY'
 import collections, os, statistics, sys
 rows = collections.defaultdict(list)
 for line in open(sys.argv[1]):
@@ -96,4 +128,12 @@ for name, values in rows.items():
     shares = sorted(rate / other for (rate, _), other in zip(values, base))
     tail = statistics.median(p99 for _, p99 in values) / statistics.median(p99 for _, p99 in rows["hyper"])
     print(f"  {name:8} {shares[0]:.2f} / {statistics.median(shares):.2f} / {shares[-1]:.2f}   p99 × {tail:.2f}   ({statistics.median(rate for rate, _ in values):.0f}/s)")
+cabinet = [rate for rate, _ in rows["cabinet"]]
+for name in rows:
+    if name not in ("hyper", "cabinet", "logged"):
+        times = sorted(rate / other for rate, (other, _) in zip(cabinet, rows[name]))
+        print(f"  the cabinet is {times[0]:.2f} / {statistics.median(times):.2f} / {times[-1]:.2f} times {name}")
+# The first start makes the state file.
+starts = sorted(float(line) for line in list(open(sys.argv[3]))[1:])
+print(f"start to ready: {starts[0]:.0f} / {statistics.median(starts):.0f} / {starts[-1]:.0f} ms")
 PY
