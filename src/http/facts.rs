@@ -1,4 +1,4 @@
-//! What is known about a request before any handler sees it: its id, language, deadline and the caller's address.
+//! What is known about a request before any handler sees it: its language, deadline, the caller's address, and its id.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,10 +13,8 @@ use super::Language;
 use crate::clock::Deadline;
 
 /// The facts, put into the request's extensions by the outermost layer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RequestFacts {
-    /// `X-Request-Id`: the caller's when it is sane, else ours.
-    pub request_id: HeaderValue,
     /// The language of texts for people.
     pub language: Language,
     /// The caller's address: the socket's, or what a trusted proxy says. IPv4 in IPv6's clothes is IPv4.
@@ -31,8 +29,7 @@ impl RequestFacts {
     /// Outside the layer (a handler called by hand) there are none: the answers are then the closed ones.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
-        extensions.get::<Self>().cloned().unwrap_or_else(|| Self {
-            request_id: HeaderValue::from_static("-"),
+        extensions.get::<Self>().copied().unwrap_or_else(|| Self {
             language: Language::default(),
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             deadline: Deadline::within(Duration::from_secs(10)),
@@ -45,12 +42,6 @@ impl RequestFacts {
         let facts = extensions.get::<Self>();
         facts.map_or_else(|| Deadline::within(Duration::from_secs(10)), |facts| facts.deadline)
     }
-
-    /// The request's id as text.
-    #[must_use]
-    pub fn request_id(&self) -> &str {
-        self.request_id.to_str().unwrap_or("-")
-    }
 }
 
 impl<S: Sync> FromRequestParts<S> for RequestFacts {
@@ -61,7 +52,7 @@ impl<S: Sync> FromRequestParts<S> for RequestFacts {
     }
 }
 
-/// The caller's id for the request when it is one token of at most 64 characters, else a new one.
+/// `X-Request-Id`: the caller's id for the request when it is one token of at most 64 characters, else a new one.
 pub(super) fn request_id(headers: &HeaderMap, make: impl FnOnce() -> HeaderValue) -> HeaderValue {
     let sane = |value: &&HeaderValue| {
         let bytes = value.as_bytes();

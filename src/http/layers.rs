@@ -76,8 +76,8 @@ impl Edge {
         let inner = &*self.0;
         let web = &inner.app.config.web;
         let (mut parts, body) = request.into_parts();
+        let request_id = facts::request_id(&parts.headers, || inner.next_id());
         let facts = RequestFacts {
-            request_id: facts::request_id(&parts.headers, || inner.next_id()),
             language: Language::of(&parts.headers),
             client_ip: facts::client_ip(peer, &parts.headers, &web.trusted_proxies),
             deadline: Deadline::within(web.request_timeout),
@@ -90,7 +90,7 @@ impl Edge {
         let mut response = if let Some(response) = cors::preflight(&inner.app, &parts) {
             response
         } else {
-            parts.extensions.insert(facts.clone());
+            parts.extensions.insert(facts);
             // Most requests have no body, and nothing need be carried along for it.
             let body = if body.is_end_stream() {
                 Body::empty()
@@ -98,16 +98,18 @@ impl Edge {
                 Body::new(body)
             };
             let request = Request::from_parts(parts, body);
-            inner.guarded(request, &facts, operation, &method).await
+            inner
+                .guarded(request, &request_id, facts.deadline, operation, &method)
+                .await
         };
-        inner.finish(&mut response, &facts, under_api);
+        inner.finish(&mut response, request_id, facts.language, under_api);
         cors::allow(&inner.app, other_origin, response.headers_mut());
         if version < Version::HTTP_2 && self.is_draining() {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        inner.account(&response, &method, operation, &facts, under_api);
+        inner.account(&response, &method, operation, facts.deadline, under_api);
         response
     }
 }
@@ -126,24 +128,25 @@ impl Inner {
     async fn guarded(
         &self,
         request: Request<Body>,
-        facts: &RequestFacts,
+        request_id: &HeaderValue,
+        deadline: Deadline,
         operation: &Operation,
         method: &Method,
     ) -> Response {
         let call = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind();
-        let span = || tracing::info_span!("request", request_id = facts.request_id(), operation = operation.id);
+        let span = || tracing::info_span!("request", request_id = text(request_id), operation = operation.id);
         let outcome = if *method == Method::GET && self.app.config.telemetry.otlp_url.is_none() {
             let mut call = pin!(call);
             match futures_util::poll!(&mut call) {
                 std::task::Poll::Ready(outcome) => Ok(outcome),
                 std::task::Poll::Pending => {
-                    tokio::time::timeout_at(facts.deadline.instant(), call)
+                    tokio::time::timeout_at(deadline.instant(), call)
                         .instrument(span())
                         .await
                 }
             }
         } else {
-            tokio::time::timeout_at(facts.deadline.instant(), call)
+            tokio::time::timeout_at(deadline.instant(), call)
                 .instrument(span())
                 .await
         };
@@ -152,7 +155,7 @@ impl Inner {
             Ok(Ok(Err(never))) => match never {},
             Ok(Err(_panic)) => {
                 tracing::error!(
-                    request_id = facts.request_id(),
+                    request_id = text(request_id),
                     operation = operation.id,
                     "a handler panicked"
                 );
@@ -165,7 +168,7 @@ impl Inner {
     }
 
     /// Writes the problem, if it is one, and the headers that every answer has.
-    fn finish(&self, response: &mut Response, facts: &RequestFacts, under_api: bool) {
+    fn finish(&self, response: &mut Response, request_id: HeaderValue, language: Language, under_api: bool) {
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
             let problem = response.extensions_mut().remove::<Problem>();
@@ -173,16 +176,16 @@ impl Inner {
             if let Some(problem) = problem {
                 let (mut head, _) = std::mem::take(response).into_parts();
                 head.headers.remove(header::CONTENT_LENGTH);
-                let bytes = problem::write(&problem, facts.language, facts.request_id(), &mut head);
+                let bytes = problem::write(&problem, language, text(&request_id), &mut head);
                 head.status = problem.code.status();
                 *response = Response::from_parts(head, Body::from(bytes));
             }
         }
-        self.common_headers(response.headers_mut(), facts, under_api);
+        self.common_headers(response.headers_mut(), request_id, under_api);
     }
 
-    fn common_headers(&self, headers: &mut HeaderMap, facts: &RequestFacts, under_api: bool) {
-        headers.insert(REQUEST_ID, facts.request_id.clone());
+    fn common_headers(&self, headers: &mut HeaderMap, request_id: HeaderValue, under_api: bool) {
+        headers.insert(REQUEST_ID, request_id);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         if under_api {
@@ -209,10 +212,10 @@ impl Inner {
         response: &Response,
         method: &Method,
         operation: &Operation,
-        facts: &RequestFacts,
+        deadline: Deadline,
         under_api: bool,
     ) {
-        let took = facts.deadline.spent(self.app.config.web.request_timeout);
+        let took = deadline.spent(self.app.config.web.request_timeout);
         let status = response.status();
         operation.record(status, took);
         let quiet = *method == Method::GET
@@ -221,7 +224,7 @@ impl Inner {
         if !quiet || self.app.config.telemetry.access_log {
             tracing::info!(
                 target: "access",
-                request_id = facts.request_id(),
+                request_id = response.headers().get(REQUEST_ID).map(text),
                 method = method.as_str(),
                 operation = operation.id,
                 status = status.as_u16(),
@@ -229,6 +232,11 @@ impl Inner {
             );
         }
     }
+}
+
+/// The text of a request's id.
+fn text(request_id: &HeaderValue) -> &str {
+    request_id.to_str().unwrap_or("-")
 }
 
 fn is_api(path: &str) -> bool {

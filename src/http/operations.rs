@@ -1,5 +1,6 @@
 //! Which operation a request is, for counting: the path's template and a closed set of names, never the path itself.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -9,9 +10,14 @@ use utoipa::openapi::OpenApi;
 
 /// The table from paths to operations.
 pub(super) struct Operations {
-    paths: Router<[Option<usize>; 5]>,
+    /// Paths without parameters: most requests.
+    plain: HashMap<String, ByMethod, foldhash::fast::RandomState>,
+    templates: Router<ByMethod>,
     all: Vec<Operation>,
 }
+
+/// Places in the list of all operations, by method.
+type ByMethod = [Option<usize>; 5];
 
 /// One operation with its counters made beforehand.
 pub(super) struct Operation {
@@ -43,7 +49,8 @@ impl Operations {
     /// The operations of `document`.
     pub fn of(document: &OpenApi) -> Self {
         let mut all = vec![Operation::new("other")];
-        let mut paths = Router::new();
+        let mut plain = HashMap::default();
+        let mut templates = Router::new();
         for (path, item) in &document.paths.paths {
             let by_method = [&item.get, &item.post, &item.put, &item.patch, &item.delete].map(|operation| {
                 let id = operation.as_ref()?.operation_id.as_deref()?;
@@ -51,11 +58,14 @@ impl Operations {
                 all.push(Operation::new(id.to_owned().leak()));
                 Some(all.len() - 1)
             });
-            paths
-                .insert(path.clone(), by_method)
-                .expect("the document's paths are those of the routes");
+            if path.contains('{') {
+                let inserted = templates.insert(path.clone(), by_method);
+                inserted.expect("the document's paths are those of the routes");
+            } else {
+                plain.insert(path.clone(), by_method);
+            }
         }
-        Self { paths, all }
+        Self { plain, templates, all }
     }
 
     /// The operation of a request.
@@ -68,7 +78,9 @@ impl Operations {
             Method::DELETE => 4,
             _ => return &self.all[0],
         };
-        let index = self.paths.at(path).ok().and_then(|found| found.value[column]);
+        let plain = self.plain.get(path);
+        let found = plain.or_else(|| self.templates.at(path).ok().map(|found| found.value));
+        let index = found.and_then(|by_method| by_method[column]);
         &self.all[index.unwrap_or(0)]
     }
 }
