@@ -22,6 +22,61 @@ const SECONDS: [f64; 14] = [
     0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
+/// What each metric says; read by people who look at `/metrics`. A test knows of every one that is missing.
+const MEANINGS: [(&str, &str); 24] = [
+    (
+        "cabinet_breaker_state",
+        "0: calls of the group pass, 0.5: one tries, 1: they are paused",
+    ),
+    (
+        "cabinet_bulkhead_queue",
+        "Calls to ProBonus ahead of one that waits for its turn",
+    ),
+    ("cabinet_codes_seconds", "Time a gateway takes to accept a message"),
+    ("cabinet_codes_sent_total", "Messages handed to gateways, by outcome"),
+    (
+        "cabinet_credential_refused",
+        "0: ProBonus accepts our credential; more: as such or for so many operations it does not",
+    ),
+    ("cabinet_gateway_balance", "Money left at the gateway, in its currency"),
+    ("cabinet_gateway_left_out", "1: the gateway fails and is left out"),
+    (
+        "cabinet_http_requests_total",
+        "Answers by operation and class of status",
+    ),
+    ("cabinet_http_seconds", "Time from a request's head to its answer"),
+    (
+        "cabinet_limits_exhausted_total",
+        "Requests turned away by a limit of signing in",
+    ),
+    (
+        "cabinet_log_lines_dropped_total",
+        "Log lines lost because their reader is too slow",
+    ),
+    ("cabinet_partner_calls_total", "Partners' orders by what became of them"),
+    ("cabinet_partner_operations", "Partners' orders that are not settled"),
+    ("cabinet_reports_total", "Reports of gateways about messages"),
+    ("cabinet_retries_left", "Second tries that the budget still has"),
+    (
+        "cabinet_rows_removed_total",
+        "Rows removed from the store because they are over",
+    ),
+    ("cabinet_sign_in_total", "Events of signing in"),
+    ("cabinet_store_seconds", "Time of one statement of the store"),
+    (
+        "cabinet_upstream_requests_total",
+        "Calls to ProBonus by operation and outcome",
+    ),
+    (
+        "cabinet_upstream_retries_total",
+        "Reads of ProBonus that were tried a second time",
+    ),
+    ("cabinet_upstream_seconds", "Time of one call to ProBonus"),
+    ("cabinet_view_answers_total", "Views by how they came to be shown"),
+    ("cabinet_views_not_kept_total", "Views that the store did not get"),
+    ("cabinet_watched_guests", "Guests whose open page is told of changes"),
+];
+
 /// Lines that wait to be written; more are dropped.
 const LINES: usize = 65_536;
 
@@ -109,11 +164,19 @@ pub fn metrics() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
         .get_or_init(|| {
-            PrometheusBuilder::new()
+            let handle = PrometheusBuilder::new()
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
                 .expect("there are bounds")
                 .install_recorder()
-                .expect("nobody else installs a recorder")
+                .expect("nobody else installs a recorder");
+            for (name, meaning) in MEANINGS {
+                match name.rsplit('_').next() {
+                    Some("total") => metrics::describe_counter!(name, meaning),
+                    Some("seconds" | "queue") => metrics::describe_histogram!(name, meaning),
+                    _ => metrics::describe_gauge!(name, meaning),
+                }
+            }
+            handle
         })
         .clone()
 }

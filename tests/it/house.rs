@@ -29,7 +29,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["http", "sandbox", "app"]),
     ("reqwest", &["probonus", "delivery", "doctor"]),
     ("sqlx", &["store"]),
-    ("moka", &["cabinet", "sign_in"]),
+    ("moka", &["sign_in/cache.rs"]),
+    ("quick_cache", &["cabinet/guests.rs", "sign_in/cache.rs"]),
     ("jsonwebtoken", &["sign_in/token.rs"]),
     ("utoipa", &["http", "cabinet", "partner", "model", "config", "sandbox"]),
     ("clap", &["cli"]),
@@ -144,4 +145,25 @@ fn the_kept_openapi_document_is_the_programs_own() {
         kept == guest_cabinet::http::document_text(),
         "the contract has changed: run `cargo run -- openapi > openapi/guest-cabinet.json` and look at the difference"
     );
+}
+
+#[test]
+fn every_metric_says_what_it_means() {
+    let quoted = |text: &str| {
+        let names = text.split('"').filter(|part| part.starts_with("cabinet_"));
+        let plain = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        names
+            .filter(plain)
+            .map(str::to_owned)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let sources = sources();
+    let (telemetry, rooms): (Vec<_>, Vec<_>) = sources.iter().partition(|(name, _)| name == "telemetry.rs");
+    let explained = quoted(&telemetry[0].1);
+    let counted = rooms
+        .iter()
+        .filter(|(_, text)| text.contains("metrics"))
+        .flat_map(|(_, text)| quoted(text));
+    let missing: Vec<_> = counted.filter(|name| !explained.contains(name)).collect();
+    assert!(explained.len() > 20 && missing.is_empty(), "{missing:?}");
 }
