@@ -1,0 +1,252 @@
+//! Opening, renewing and ending a session.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::challenge_id;
+use crate::http::body::Body;
+use crate::http::{App, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest, cookies, whole_seconds};
+use crate::sign_in::{AccountState, CHOSEN_DIGITS, CODE_LENGTH, Grant, SessionKind, Verified, Verify};
+
+const DEVICE_TOKEN: HeaderName = HeaderName::from_static("x-device-token");
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(verify))
+        .routes(routes!(refresh))
+        .routes(routes!(logout))
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents the body; reading gives the room's own kinds")]
+struct VerifyRequest {
+    /// The six digits; by `flash_call` the last four of the number that called; any when `delivery` is `confirmed`.
+    #[schema(pattern = r"^([0-9]{6}|[0-9]{4})$", example = "123456")]
+    code: String,
+    /// `bearer` for apps, `cookie` for browsers.
+    session: SessionWish,
+    /// What the guest calls this device.
+    #[schema(nullable, max_length = 64, example = "iPhone Анны")]
+    device_name: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "documents the values; reading gives the room's own kind")]
+enum SessionWish {
+    Bearer,
+    Cookie,
+}
+
+struct VerifyFields {
+    code: String,
+    kind: SessionKind,
+    device_name: Option<String>,
+}
+
+impl FromFields for VerifyFields {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let code = code(fields);
+        let kinds = [("bearer", SessionKind::Bearer), ("cookie", SessionKind::Cookie)];
+        let kind = fields.required_choice("session", &kinds);
+        let device_name = fields.text("device_name", 0..=64);
+        Some(Self {
+            code: code?,
+            kind: kind?,
+            device_name: device_name
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty()),
+        })
+    }
+}
+
+/// Exactly as many ASCII digits as a code has, as text: a number has lost its leading zeros, and costs no try.
+fn code(fields: &mut Fields) -> Option<String> {
+    let lengths = [CODE_LENGTH as usize, CHOSEN_DIGITS as usize];
+    let code = fields.required_text("code", 0..=64)?;
+    if lengths.contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(code);
+    }
+    fields.problem("code", FieldCode::InvalidFormat);
+    None
+}
+
+#[derive(ToSchema)]
+struct RefreshRequest {
+    /// The refresh token of the newest pair.
+    refresh_token: String,
+}
+
+impl FromFields for RefreshRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        fields
+            .required_text("refresh_token", 1..=2048)
+            .map(|refresh_token| Self { refresh_token })
+    }
+}
+
+/// Whether the guest has an account.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum AccountWord {
+    Active,
+    Absent,
+    Unresolved,
+}
+
+impl From<AccountState> for AccountWord {
+    fn from(state: AccountState) -> Self {
+        match state {
+            AccountState::Active => Self::Active,
+            AccountState::Absent => Self::Absent,
+            AccountState::Unresolved => Self::Unresolved,
+        }
+    }
+}
+
+/// A bearer session's pair.
+#[derive(Serialize, ToSchema)]
+struct Tokens {
+    /// Always `Bearer`.
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// For `Authorization: Bearer …`.
+    access_token: String,
+    /// Seconds that it is good.
+    #[schema(example = 300)]
+    expires_in: u64,
+    /// For the next pair; keep it in the phone's secure storage.
+    refresh_token: String,
+    /// Seconds that it is good unless used.
+    #[schema(example = 5_184_000)]
+    refresh_expires_in: u64,
+    /// `active`; `absent`: sign up; `unresolved`: ProBonus did not say in time, the first view asks again. Only after `verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    account_state: Option<AccountWord>,
+}
+
+/// A cookie session: its value is in `Set-Cookie` alone.
+#[derive(Serialize, ToSchema)]
+struct CookieSession {
+    /// Seconds that it is good unless used.
+    #[schema(example = 604_800)]
+    expires_in: u64,
+    /// See the bearer answer.
+    account_state: AccountWord,
+}
+
+/// What `verify` gives, by the kind of session.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = SignedIn)]
+enum Session {
+    Bearer(Tokens),
+    Cookie(CookieSession),
+}
+
+/// Gives the code back and opens a session.
+///
+/// Five tries over all resends. `X-Device-Token` (for browsers a cookie) remembers the device: sent along with later challenges it keeps
+/// a small reserve of messages that strangers cannot use up.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/challenges/{id}/verify",
+    operation_id = "verifyChallenge",
+    tag = "Sign-in",
+    params(("id" = String, Path, description = "The `challenge_id`")),
+    request_body = VerifyRequest,
+    responses((status = 200, description = "Signed in", body = Session, headers(
+        ("X-Device-Token" = String, description = "To be sent along with later challenges of this device"),
+    ))),
+    extensions(("x-problems" = json!(["challenge_invalid", "code_incorrect", "too_many_requests", "origin_not_allowed"]))),
+)]
+async fn verify(
+    State(app): State<App>,
+    facts: RequestFacts,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(request): Body<VerifyFields>,
+) -> Result<Response, Problem> {
+    cookies::allowed_origin(&app, &headers)?;
+    let id = challenge_id(&id)?;
+    let verify = Verify {
+        id: &id,
+        code: &request.code,
+        kind: request.kind,
+        device_name: request.device_name,
+        ip: facts.client_ip,
+        device_token: cookies::device(&app, &headers),
+    };
+    Ok(signed_in(&app, app.sign_in.verify(verify).await?))
+}
+
+fn signed_in(app: &App, verified: Verified) -> Response {
+    let state = AccountWord::from(verified.account_state);
+    let grant = verified.grant;
+    let mut headers = HeaderMap::new();
+    let session = match grant.kind {
+        SessionKind::Bearer => {
+            headers.extend(HeaderValue::try_from(verified.device_token).map(|token| (DEVICE_TOKEN, token)));
+            Session::Bearer(tokens(grant, Some(state)))
+        }
+        SessionKind::Cookie => {
+            let cookie = cookies::set_session(app, &grant.access, grant.ends_in);
+            headers.append(header::SET_COOKIE, cookie);
+            headers.append(header::SET_COOKIE, cookies::set_device(app, &verified.device_token));
+            Session::Cookie(CookieSession {
+                expires_in: grant.expires_in.as_secs(),
+                account_state: state,
+            })
+        }
+    };
+    (headers, Json(session)).into_response()
+}
+
+fn tokens(grant: Grant, account_state: Option<AccountWord>) -> Tokens {
+    Tokens {
+        token_type: "Bearer",
+        access_token: grant.access,
+        expires_in: whole_seconds(grant.expires_in),
+        refresh_token: grant.refresh.unwrap_or_default(),
+        refresh_expires_in: grant.refresh_expires_in.as_secs(),
+        account_state,
+    }
+}
+
+/// Gives a new pair for a refresh token.
+///
+/// The token before it still works while the new pair is unused (the answer was lost); later it is reuse, and the session ends.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/refresh",
+    operation_id = "refreshSession",
+    tag = "Sign-in",
+    request_body = RefreshRequest,
+    responses((status = 200, description = "The new pair", body = Tokens)),
+    extensions(("x-problems" = json!(["unauthenticated", "session_expired", "token_reused", "operation_in_progress"]))),
+)]
+async fn refresh(State(app): State<App>, Body(request): Body<RefreshRequest>) -> Result<Json<Tokens>, Problem> {
+    let grant = app.sign_in.refresh(&request.refresh_token).await?;
+    Ok(Json(tokens(grant, None)))
+}
+
+/// Ends this session, on every replica.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/logout",
+    operation_id = "logout",
+    tag = "Sign-in",
+    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "Signed out")),
+)]
+async fn logout(State(app): State<App>, guest: SignedInGuest) -> Result<Response, Problem> {
+    app.sign_in.end_session(&guest.guest, guest.session).await?;
+    Ok(guest.ended(&app))
+}

@@ -1,0 +1,177 @@
+//! `/partner/v1/refills`: bonuses given by a marketing system.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{HeaderMap, HeaderName};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Named, StateWord, caller, done, moment, sum};
+use crate::config::Scope;
+use crate::http::body::Body;
+use crate::http::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts};
+use crate::model::Money;
+use crate::partner::{Operation, Order, RefillOrder};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(refill))
+        .routes(routes!(refill_state))
+}
+
+/// A refill and what became of it.
+#[derive(Serialize, ToSchema)]
+struct RefillState {
+    /// Its id, given by us.
+    #[schema(example = "0a8b7a52-8f6e-4a39-9a2b-0d5f0c7f3b11")]
+    operation_id: String,
+    /// What became of it.
+    state: StateWord,
+    /// Calls to ProBonus that may have left.
+    attempts: i64,
+    /// When it was first asked for.
+    created_at: Timestamp,
+    /// When the state last changed.
+    updated_at: Timestamp,
+}
+
+impl From<Operation> for RefillState {
+    fn from(operation: Operation) -> Self {
+        Self {
+            operation_id: operation.id,
+            state: operation.state.into(),
+            attempts: operation.attempts,
+            created_at: moment(operation.created_at_us),
+            updated_at: moment(operation.changed_at_us),
+        }
+    }
+}
+
+/// Bonuses for a guest.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents the body; it is read into the room's own order")]
+struct RefillRequest {
+    /// Whose account; or `phone`, exactly one of both.
+    #[schema(required = false, nullable, example = "10021", max_length = 64)]
+    account_id: Option<String>,
+    /// The guest's phone; or `account_id`.
+    #[schema(required = false, nullable, max_length = 64)]
+    phone: Option<String>,
+    /// How much, in kopecks.
+    #[schema(minimum = 1, maximum = 1_000_000_000, example = 10_000)]
+    amount: i64,
+    /// What for; the guest sees it.
+    #[schema(required = false, nullable, max_length = 200)]
+    comment: Option<String>,
+}
+
+struct RefillFields {
+    whose: Named,
+    amount: Money,
+    comment: Option<String>,
+}
+
+impl FromFields for RefillFields {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let whose = Named::read(fields);
+        let amount = sum(fields, "amount", 1);
+        let comment = fields.text("comment", 0..=200);
+        Some(Self {
+            whose: whose?,
+            amount: amount?,
+            comment,
+        })
+    }
+}
+
+/// Gives bonuses, exactly once.
+///
+/// The same key with the same body answers the first outcome; with another body it is refused.
+#[utoipa::path(
+    post,
+    path = "/partner/v1/refills",
+    operation_id = "refill",
+    tag = "Partners",
+    security(("partner" = [])),
+    params(("Idempotency-Key" = String, Header, min_length = 1, max_length = 128, description = "Your own key of this refill: visible ASCII characters")),
+    request_body = RefillRequest,
+    responses(
+        (status = 201, description = "Given", body = RefillState),
+        (status = 200, description = "Given before (`Idempotent-Replayed: true`)", body = RefillState),
+        (status = 202, description = "Not known yet", body = RefillState),
+    ),
+    extensions(("x-problems" = json!([
+        "idempotency_key_required", "account_absent", "operation_in_progress", "idempotency_mismatch", "too_many_requests",
+        "upstream_invalid", "upstream_unavailable"
+    ]))),
+)]
+async fn refill(
+    State(app): State<App>,
+    facts: RequestFacts,
+    headers: HeaderMap,
+    request: axum::extract::Request,
+) -> Result<Response, Problem> {
+    let caller = caller(&app, &headers, Scope::Refills).await?;
+    let key = idempotency_key(&headers)?;
+    let Body(order) = Body::<RefillFields>::read(request, &app).await?;
+    let most = app
+        .config
+        .partners
+        .get(&caller.name)
+        .and_then(|config| config.max_refill);
+    if most.is_some_and(|most| order.amount > most) {
+        return Err(Problem::field("amount", FieldCode::OutOfRange));
+    }
+    let order = RefillOrder {
+        key,
+        whose: order.whose.whose(&app)?,
+        amount: order.amount,
+        comment: order.comment,
+    };
+    let operation = app
+        .partner
+        .operate(&caller, Order::Refill(order), facts.deadline)
+        .await?;
+    Ok(done::<RefillState>(operation))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let key = match (keys.next(), keys.next()) {
+        (Some(key), None) => key.to_str().ok().map(str::trim).filter(|key| !key.is_empty()),
+        _ => None,
+    };
+    let key = key.ok_or_else(|| Problem::new(ErrorCode::IdempotencyKeyRequired))?;
+    if key.len() > 128 {
+        return Err(Problem::field("Idempotency-Key", FieldCode::TooLong));
+    }
+    Ok(key.to_owned())
+}
+
+/// How a refill stands.
+#[utoipa::path(
+    get,
+    path = "/partner/v1/refills/{operation_id}",
+    operation_id = "getRefill",
+    tag = "Partners",
+    security(("partner" = [])),
+    params(("operation_id" = String, Path, description = "The `operation_id`")),
+    responses((status = 200, description = "How it stands", body = RefillState)),
+    extensions(("x-problems" = json!(["not_found", "too_many_requests"]))),
+)]
+async fn refill_state(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Json<RefillState>, Problem> {
+    let caller = caller(&app, &headers, Scope::Refills).await?;
+    let id = uuid::Uuid::try_parse(&id).map_err(|_| Problem::new(ErrorCode::NotFound))?;
+    let operation = app.partner.status(&caller, "refill", &id.to_string()).await?;
+    Ok(Json(operation.into()))
+}
