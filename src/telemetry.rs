@@ -4,6 +4,7 @@
 //! its masked or keyed form. Lines are written by a thread of their own: whoever reads them slowly holds up nobody, and what does not fit
 //! is dropped and counted. Traces go out by OTLP when configured and cost nothing when not.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
