@@ -122,7 +122,11 @@ pub fn start(config: &TelemetryConfig) -> Result<Telemetry, String> {
             .with_writer(writer)
             .boxed()
     } else {
-        tracing_subscriber::fmt::layer().compact().with_writer(writer).boxed()
+        tracing_subscriber::fmt::layer()
+            .compact()
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(writer)
+            .boxed()
     };
     let spans = traces
         .as_ref()
