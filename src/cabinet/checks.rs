@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::counters::Counted;
-use super::guests::View;
+use super::reading::View;
 use super::views::micros;
 use super::{Cabinet, Ready, Shown, ViewError, Wish};
 use crate::clock::Deadline;

@@ -1,30 +1,21 @@
-//! The slots of all guests in memory, and reading a view through its slot.
+//! The slots of all guests in memory, bounded by what they hold.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
 use foldhash::fast::RandomState;
 use quick_cache::sync::{Cache, EntryAction};
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::checks::{CheckSeen, Lookups};
-use super::counters::Counted;
 use super::history::{HistorySeen, WholeHistorySeen};
 use super::home::HomeSeen;
-use super::slot::{Ages, Fetch, Filled, Outcome, PATIENCE, Slot, Step, wait};
+use super::reading::View;
+use super::slot::Slot;
 use super::views::{AccountSeen, BalanceSeen};
-use super::{Cabinet, Shown, Source, ViewError, Wish};
-use crate::clock::Deadline;
-use crate::model::{AccountId, CheckId, Guest, GuestKey};
-use crate::store::Signal;
-
-/// Without signals of other replicas nothing is shown as fresh for longer than this (µs).
-const DEAF_US: i64 = 10_000_000;
+use crate::model::{AccountId, CheckId, GuestKey};
 
 /// Checks of one guest that are remembered.
 const CHECKS: usize = 32;
@@ -111,7 +102,7 @@ impl GuestSlots {
     }
 
     /// A write happened. Checks stay: what was eaten does not change.
-    fn outdate(&self) {
+    pub fn outdate(&self) {
         self.account.outdate();
         self.balance.outdate();
         self.history.outdate();
@@ -220,7 +211,7 @@ impl Guests {
     }
 
     /// Weighs the guest anew after something was filled.
-    fn weigh(&self, guest: GuestKey) {
+    pub fn weigh(&self, guest: GuestKey) {
         let Some(seen) = self.slots.peek(&guest) else { return };
         let rooms = seen.weight().div_ceil(ROOM) as u64;
         let rooms = rooms.clamp(1, self.most_rooms);
@@ -233,262 +224,18 @@ impl Guests {
     }
 
     /// What is in memory of a guest; nobody is let in by asking.
-    fn present(&self, guest: &GuestKey) -> Option<Arc<GuestSlots>> {
+    pub fn present(&self, guest: &GuestKey) -> Option<Arc<GuestSlots>> {
         self.slots.peek(guest)
     }
 
-    fn owner(&self, account: &AccountId) -> Option<GuestKey> {
+    /// Whose an account is.
+    pub fn owner(&self, account: &AccountId) -> Option<GuestKey> {
         lock(&self.owners).get(account).copied()
     }
 
-    fn forget_all(&self) {
+    /// Something may have been missed: nothing in memory is sure any more.
+    pub fn forget_all(&self) {
         self.slots.clear();
         lock(&self.owners).clear();
-    }
-}
-
-/// A kind of view: how it is asked for, kept, and made.
-#[async_trait]
-pub(super) trait View: Send + Sync + Sized + 'static {
-    /// What the store keeps of it.
-    type Kept: Serialize + DeserializeOwned + Send;
-    /// What names it among the guest's views of this kind.
-    type Key: Clone + Send + Sync + 'static;
-
-    /// Which of the counted views it is.
-    const COUNTED: Counted;
-
-    /// Its name in the store.
-    fn kept_name(cabinet: &Cabinet, key: &Self::Key) -> String;
-
-    /// How fresh it must be, in microseconds.
-    fn fresh_us(cabinet: &Cabinet) -> i64;
-
-    /// Asks ProBonus.
-    async fn ask(
-        cabinet: &Arc<Cabinet>,
-        guest: &Guest,
-        key: &Self::Key,
-        deadline: Deadline,
-    ) -> Result<Self::Kept, ViewError>;
-
-    /// Makes the view, with its bytes.
-    fn make(cabinet: &Cabinet, guest: &Guest, kept: &Self::Kept, as_of_us: i64) -> Self;
-
-    /// Bytes it takes, about.
-    fn weight(&self) -> usize;
-}
-
-/// A way to one slot: as a part of its guest's, or by itself.
-pub(super) trait ToSlot<V>: Deref<Target = Slot<V>> + Clone + Send + Sync + 'static {}
-
-impl<V, S: Deref<Target = Slot<V>> + Clone + Send + Sync + 'static> ToSlot<V> for S {}
-
-/// A value found, and how.
-pub(super) struct Found<V> {
-    pub filled: Arc<Filled<V>>,
-    pub source: Source,
-}
-
-impl Cabinet {
-    pub(super) fn ages<V: View>(&self) -> Ages {
-        let deaf = !self.store.hears_others();
-        let fresh_us = V::fresh_us(self);
-        Ages {
-            fresh_us: if deaf { fresh_us.min(DEAF_US) } else { fresh_us },
-            stale_us: i64::try_from(self.config.cache.stale_for.as_micros()).unwrap_or(i64::MAX),
-            deaf,
-        }
-    }
-
-    /// Reads a view through its slot.
-    pub(super) async fn find<V: View>(
-        self: &Arc<Self>,
-        guest: &Guest,
-        slot: &impl ToSlot<V>,
-        key: &V::Key,
-        wish: Wish,
-    ) -> Result<Found<V>, ViewError> {
-        let found = self.find_uncounted(guest, slot, key, wish).await;
-        let source = found.as_ref().ok().map(|found| found.source);
-        self.counters.count(V::COUNTED, source);
-        found
-    }
-
-    async fn find_uncounted<V: View>(
-        self: &Arc<Self>,
-        guest: &Guest,
-        slot: &impl ToSlot<V>,
-        key: &V::Key,
-        wish: Wish,
-    ) -> Result<Found<V>, ViewError> {
-        let ages = self.ages::<V>();
-        let hit = |filled| {
-            Ok(Found {
-                filled,
-                source: Source::Hit,
-            })
-        };
-        match slot.step(ages, wish.renew, self.clock.now_us()) {
-            Step::Show(filled) => hit(filled),
-            Step::ShowAndFetch(filled, fetch) => {
-                self.fetch(guest, slot, key, fetch, false);
-                hit(filled)
-            }
-            Step::Failed(last, error) => last_good(last, error),
-            Step::Wait(receiver, fetch) => {
-                let mine = fetch.is_some();
-                if let Some(fetch) = fetch {
-                    self.fetch(guest, slot, key, fetch, wish.renew);
-                }
-                // In a box of its own, so that who need not wait does not carry the room for it.
-                Box::pin(self.waited(slot, ages, receiver, mine, wish.deadline)).await
-            }
-        }
-    }
-
-    /// Waits for the fetch under way, until the deadline, or not so long when there is something to fall back on.
-    async fn waited<V: View>(
-        &self,
-        slot: &impl ToSlot<V>,
-        ages: Ages,
-        receiver: tokio::sync::watch::Receiver<Outcome<V>>,
-        mine: bool,
-        deadline: Deadline,
-    ) -> Result<Found<V>, ViewError> {
-        let until = if slot.last(ages, self.clock.now_us()).is_some() {
-            deadline.at_most(PATIENCE)
-        } else {
-            deadline
-        };
-        match wait(receiver, until.instant()).await {
-            Some(Ok(filled)) => Ok(Found {
-                filled,
-                source: if mine { Source::Miss } else { Source::Coalesced },
-            }),
-            Some(Err(error)) => last_good(slot.last(ages, self.clock.now_us()), error),
-            None => {
-                let late = ViewError::Unavailable { retry_after_s: 1 };
-                last_good(slot.last(ages, self.clock.now_us()), late)
-            }
-        }
-    }
-
-    /// Starts the one fetch of a slot. It goes on whoever leaves.
-    fn fetch<V: View>(
-        self: &Arc<Self>,
-        guest: &Guest,
-        slot: &impl ToSlot<V>,
-        key: &V::Key,
-        fetch: Fetch<V>,
-        renew: bool,
-    ) {
-        let (cabinet, guest, slot, key) = (self.clone(), guest.clone(), slot.clone(), key.clone());
-        let span = tracing::Span::current();
-        let work = async move {
-            let result = cabinet.fetched(&guest, &slot, &key, &fetch, renew).await;
-            slot.fill(fetch, result, cabinet.clock.now_us());
-            cabinet.guests.weigh(guest.key);
-        };
-        tokio::spawn(tracing::Instrument::instrument(work, span));
-    }
-
-    async fn fetched<V: View>(
-        self: &Arc<Self>,
-        guest: &Guest,
-        slot: &impl ToSlot<V>,
-        key: &V::Key,
-        fetch: &Fetch<V>,
-        renew: bool,
-    ) -> Result<Filled<V>, ViewError> {
-        let ages = self.ages::<V>();
-        let name = V::kept_name(self, key);
-        if slot.last(ages, self.clock.now_us()).is_none()
-            && let Some((kept, as_of_us)) = self.kept::<V::Kept>(guest, &name).await
-        {
-            let made = || Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us);
-            if !renew && self.clock.now_us() - as_of_us < ages.fresh_us {
-                return Ok(made());
-            }
-            slot.seed(fetch.epoch, made());
-        }
-        let asked_at_us = self.clock.now_us();
-        let deadline = Deadline::within(self.config.fetch_time);
-        let kept = V::ask(self, guest, key, deadline).await?;
-        let as_of_us = self.clock.now_us();
-        self.keep(guest, &name, &kept, asked_at_us, as_of_us);
-        Ok(Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us))
-    }
-
-    /// A write happened for this guest: on every replica what was asked for before is outdated.
-    pub(super) async fn changed(&self, guest: &Guest) {
-        let slots = self.guests.slots(guest.key);
-        slots.outdate();
-        if self
-            .store
-            .outdate_views(&guest.key.0, self.clock.now_us())
-            .await
-            .is_err()
-        {
-            tracing::warn!("kept views could not be removed after a write; they are at most as old as their freshness");
-        }
-        if self.store.tell(Signal::GuestChanged(guest.key)).await.is_err() {
-            tracing::warn!("the other replicas could not be told of a write; they find out within ten seconds");
-        }
-    }
-
-    fn heard(&self, signal: &Signal) {
-        let outdate = |guest: &GuestKey| {
-            if let Some(slots) = self.guests.present(guest) {
-                slots.outdate();
-            }
-            self.watching.nudge(*guest);
-        };
-        match signal {
-            Signal::GuestChanged(guest) => outdate(guest),
-            Signal::AccountChanged(account) => {
-                if let Some(guest) = self.guests.owner(account) {
-                    outdate(&guest);
-                }
-            }
-            // What a missed signal could have corrected must not be shown as fresh; it may still be shown as the last good.
-            Signal::Lost => self.guests.forget_all(),
-            Signal::SessionChanged(_) => {}
-        }
-    }
-}
-
-fn last_good<V>(last: Option<Arc<Filled<V>>>, error: ViewError) -> Result<Found<V>, ViewError> {
-    match last {
-        Some(filled) if error.may_show_last() => Ok(Found {
-            filled,
-            source: Source::Stale,
-        }),
-        _ => Err(error),
-    }
-}
-
-/// Hears other replicas, and this one's own partner operations.
-pub(super) async fn listen(room: Arc<Cabinet>) {
-    let mut signals = room.store.signals();
-    loop {
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
-            () = room.stop.cancelled() => return,
-        };
-        match signal {
-            Some(signal) => room.heard(&signal),
-            None => return,
-        }
-    }
-}
-
-impl super::Ready {
-    /// The answer of a found view.
-    pub(super) fn shown(&self, source: Source) -> Shown {
-        Shown {
-            ready: self.clone(),
-            source,
-        }
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::counters::Counted;
-use super::guests::{Found, View};
+use super::reading::{Found, View};
 use super::slot::Filled;
 use super::views::micros;
 use super::{Cabinet, Ready, Shown, Source, ViewError, Wish};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::guests::Found;
 use super::history::HistorySeen;
+use super::reading::Found;
 use super::views::{AccountSeen, BalanceSeen};
 use super::{Cabinet, Ready, Shown, Source, ViewError, Wish};
 use crate::model::{Balance, Coupon, Guest, Level, Profile, Transaction};

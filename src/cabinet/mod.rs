@@ -4,12 +4,14 @@
 //! slot however many wait; a sealed copy goes to the store behind everybody's back. This room knows nothing of HTTP.
 
 mod card;
+mod changes;
 mod checks;
 mod counters;
 mod edit;
 mod guests;
 mod history;
 mod home;
+mod reading;
 mod ready;
 mod registration;
 mod saved;
@@ -224,7 +226,7 @@ impl Cabinet {
             clock,
             stop,
         });
-        tokio::spawn(guests::listen(room.clone()));
+        tokio::spawn(changes::listen(room.clone()));
         tokio::spawn(saved::tidy(room.clone()));
         room
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::counters::Counted;
-use super::guests::{Found, View};
+use super::reading::{Found, View};
 use super::{Cabinet, Ready, Shown, ViewError, Wish};
 use crate::clock::Deadline;
 use crate::model::{Account, AccountId, Balance, Coupon, Guest, Level, Money, NextLevel, Profile};

@@ -1,0 +1,211 @@
+//! Reading a view through its slot: out of memory, or by the one fetch that runs for it.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::counters::Counted;
+use super::slot::{Ages, Fetch, Filled, Outcome, PATIENCE, Slot, Step, wait};
+use super::{Cabinet, Shown, Source, ViewError, Wish};
+use crate::clock::Deadline;
+use crate::model::Guest;
+
+/// Without signals of other replicas nothing is shown as fresh for longer than this (µs).
+const DEAF_US: i64 = 10_000_000;
+
+/// A kind of view: how it is asked for, kept, and made.
+#[async_trait]
+pub(super) trait View: Send + Sync + Sized + 'static {
+    /// What the store keeps of it.
+    type Kept: Serialize + DeserializeOwned + Send;
+    /// What names it among the guest's views of this kind.
+    type Key: Clone + Send + Sync + 'static;
+
+    /// Which of the counted views it is.
+    const COUNTED: Counted;
+
+    /// Its name in the store.
+    fn kept_name(cabinet: &Cabinet, key: &Self::Key) -> String;
+
+    /// How fresh it must be, in microseconds.
+    fn fresh_us(cabinet: &Cabinet) -> i64;
+
+    /// Asks ProBonus.
+    async fn ask(
+        cabinet: &Arc<Cabinet>,
+        guest: &Guest,
+        key: &Self::Key,
+        deadline: Deadline,
+    ) -> Result<Self::Kept, ViewError>;
+
+    /// Makes the view, with its bytes.
+    fn make(cabinet: &Cabinet, guest: &Guest, kept: &Self::Kept, as_of_us: i64) -> Self;
+
+    /// Bytes it takes, about.
+    fn weight(&self) -> usize;
+}
+
+/// A way to one slot: as a part of its guest's, or by itself.
+pub(super) trait ToSlot<V>: Deref<Target = Slot<V>> + Clone + Send + Sync + 'static {}
+
+impl<V, S: Deref<Target = Slot<V>> + Clone + Send + Sync + 'static> ToSlot<V> for S {}
+
+/// A value found, and how.
+pub(super) struct Found<V> {
+    pub filled: Arc<Filled<V>>,
+    pub source: Source,
+}
+
+impl Cabinet {
+    pub(super) fn ages<V: View>(&self) -> Ages {
+        let deaf = !self.store.hears_others();
+        let fresh_us = V::fresh_us(self);
+        Ages {
+            fresh_us: if deaf { fresh_us.min(DEAF_US) } else { fresh_us },
+            stale_us: i64::try_from(self.config.cache.stale_for.as_micros()).unwrap_or(i64::MAX),
+            deaf,
+        }
+    }
+
+    /// Reads a view through its slot.
+    pub(super) async fn find<V: View>(
+        self: &Arc<Self>,
+        guest: &Guest,
+        slot: &impl ToSlot<V>,
+        key: &V::Key,
+        wish: Wish,
+    ) -> Result<Found<V>, ViewError> {
+        let found = self.find_uncounted(guest, slot, key, wish).await;
+        let source = found.as_ref().ok().map(|found| found.source);
+        self.counters.count(V::COUNTED, source);
+        found
+    }
+
+    async fn find_uncounted<V: View>(
+        self: &Arc<Self>,
+        guest: &Guest,
+        slot: &impl ToSlot<V>,
+        key: &V::Key,
+        wish: Wish,
+    ) -> Result<Found<V>, ViewError> {
+        let ages = self.ages::<V>();
+        let hit = |filled| {
+            Ok(Found {
+                filled,
+                source: Source::Hit,
+            })
+        };
+        match slot.step(ages, wish.renew, self.clock.now_us()) {
+            Step::Show(filled) => hit(filled),
+            Step::ShowAndFetch(filled, fetch) => {
+                self.fetch(guest, slot, key, fetch, false);
+                hit(filled)
+            }
+            Step::Failed(last, error) => last_good(last, error),
+            Step::Wait(receiver, fetch) => {
+                let mine = fetch.is_some();
+                if let Some(fetch) = fetch {
+                    self.fetch(guest, slot, key, fetch, wish.renew);
+                }
+                // In a box of its own, so that who need not wait does not carry the room for it.
+                Box::pin(self.waited(slot, ages, receiver, mine, wish.deadline)).await
+            }
+        }
+    }
+
+    /// Waits for the fetch under way, until the deadline, or not so long when there is something to fall back on.
+    async fn waited<V: View>(
+        &self,
+        slot: &impl ToSlot<V>,
+        ages: Ages,
+        receiver: tokio::sync::watch::Receiver<Outcome<V>>,
+        mine: bool,
+        deadline: Deadline,
+    ) -> Result<Found<V>, ViewError> {
+        let until = if slot.last(ages, self.clock.now_us()).is_some() {
+            deadline.at_most(PATIENCE)
+        } else {
+            deadline
+        };
+        match wait(receiver, until.instant()).await {
+            Some(Ok(filled)) => Ok(Found {
+                filled,
+                source: if mine { Source::Miss } else { Source::Coalesced },
+            }),
+            Some(Err(error)) => last_good(slot.last(ages, self.clock.now_us()), error),
+            None => {
+                let late = ViewError::Unavailable { retry_after_s: 1 };
+                last_good(slot.last(ages, self.clock.now_us()), late)
+            }
+        }
+    }
+
+    /// Starts the one fetch of a slot. It goes on whoever leaves.
+    fn fetch<V: View>(
+        self: &Arc<Self>,
+        guest: &Guest,
+        slot: &impl ToSlot<V>,
+        key: &V::Key,
+        fetch: Fetch<V>,
+        renew: bool,
+    ) {
+        let (cabinet, guest, slot, key) = (self.clone(), guest.clone(), slot.clone(), key.clone());
+        let span = tracing::Span::current();
+        let work = async move {
+            let result = cabinet.fetched(&guest, &slot, &key, &fetch, renew).await;
+            slot.fill(fetch, result, cabinet.clock.now_us());
+            cabinet.guests.weigh(guest.key);
+        };
+        tokio::spawn(tracing::Instrument::instrument(work, span));
+    }
+
+    async fn fetched<V: View>(
+        self: &Arc<Self>,
+        guest: &Guest,
+        slot: &impl ToSlot<V>,
+        key: &V::Key,
+        fetch: &Fetch<V>,
+        renew: bool,
+    ) -> Result<Filled<V>, ViewError> {
+        let ages = self.ages::<V>();
+        let name = V::kept_name(self, key);
+        if slot.last(ages, self.clock.now_us()).is_none()
+            && let Some((kept, as_of_us)) = self.kept::<V::Kept>(guest, &name).await
+        {
+            let made = || Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us);
+            if !renew && self.clock.now_us() - as_of_us < ages.fresh_us {
+                return Ok(made());
+            }
+            slot.seed(fetch.epoch, made());
+        }
+        let asked_at_us = self.clock.now_us();
+        let deadline = Deadline::within(self.config.fetch_time);
+        let kept = V::ask(self, guest, key, deadline).await?;
+        let as_of_us = self.clock.now_us();
+        self.keep(guest, &name, &kept, asked_at_us, as_of_us);
+        Ok(Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us))
+    }
+}
+
+fn last_good<V>(last: Option<Arc<Filled<V>>>, error: ViewError) -> Result<Found<V>, ViewError> {
+    match last {
+        Some(filled) if error.may_show_last() => Ok(Found {
+            filled,
+            source: Source::Stale,
+        }),
+        _ => Err(error),
+    }
+}
+
+impl super::Ready {
+    /// The answer of a found view.
+    pub(super) fn shown(&self, source: Source) -> Shown {
+        Shown {
+            ready: self.clone(),
+            source,
+        }
+    }
+}
