@@ -6,7 +6,7 @@ way the sandbox knows, and twice the server is killed without warning. At the en
 was answered as it may be, in time; that no guest was signed out; that the guest for whom nothing was written was shown every view again that
 they had seen before, however stale; and that every check was booked once.
 
-    cargo build --release && tests/soak.py            # SECONDS=600 WORKERS=8
+    cargo build --release && tests/soak.py            # SECONDS=600 WORKERS=8 WRITES=0.005
 """
 
 import collections
@@ -27,6 +27,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("BINARY", str(ROOT / "target/release/guest-cabinet"))
 SECONDS = float(os.environ.get("SECONDS", "600"))
 WORKERS = int(os.environ.get("WORKERS", "8"))
+# The share of edits, and the same of bookings.
+WRITES = float(os.environ.get("WRITES", "0.005"))
 # No answer may take longer: the server's own limit and what a busy machine adds.
 LONGEST = 11.0
 GUESTS = [f"+7916000000{number}" for number in (1, 3, 5, 6, 7)]
@@ -225,7 +227,7 @@ class Soak:
     def book(self, phone):
         guid = str(uuid.uuid4())
         body = {"check_guid": guid, "phone": phone, "restaurant_code": 1, "unit_code": 1, "external_number": guid[:8], "bonus_spent": 0,
-                "discount": 0, "bonus_accrued": 100, "money_spent": 1000}
+                "discount": 0, "bonus_accrued": random.choice([100, 200, 300, 400, 500]), "money_spent": 1000}
         self.orders[guid] = (phone, body)
         self.send_order(guid)
 
@@ -248,9 +250,9 @@ class Soak:
                 self.refresh(phone)
                 renewed = time.monotonic()
             dice = random.random()
-            if phone == READER or dice < 0.99:
+            if phone == READER or dice < 1 - 2 * WRITES:
                 self.read(phone)
-            elif dice < 0.995:
+            elif dice < 1 - WRITES:
                 self.edit(phone)
             else:
                 self.book(phone)

@@ -28,8 +28,8 @@ const SKEW: i64 = 300;
 /// Calls of one operation; beyond that an operator looks.
 const MOST_ATTEMPTS: i64 = 10;
 
-/// Checks that are opened to find one.
-const MOST_CHECKS: usize = 30;
+/// Checks that are opened to find one. Among more movements of the same sum nothing is proven absent.
+const MOST_CHECKS: usize = 100;
 
 /// The outcome is kept in full for 180 days.
 const RETENTION_US: i64 = 180 * 86_400_000_000;
@@ -188,8 +188,9 @@ impl Partner {
                         || entry.amount == spent.negated() && spent.minor() > 0
                 };
                 let guid = guid.to_string();
-                let mut doubtful = false;
-                for entry in entries.iter().filter(moved).take(MOST_CHECKS) {
+                let alike: Vec<_> = entries.iter().filter(moved).collect();
+                let mut doubtful = alike.len() > MOST_CHECKS;
+                for entry in alike.into_iter().take(MOST_CHECKS) {
                     if entry.comment.as_deref().is_some_and(|comment| comment.contains(&guid)) {
                         return Ok(Finding::Booked);
                     }

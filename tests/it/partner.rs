@@ -207,6 +207,44 @@ async fn what_never_arrived_is_sent_once_more() {
 }
 
 #[tokio::test]
+async fn among_many_alike_an_order_is_found_or_left_to_an_operator_and_never_doubled() {
+    // As many orders of the same sum came after it, before ProBonus could be read again.
+    for (number, others) in [60, 120].into_iter().enumerate() {
+        let store = sqlite();
+        let house = house(&store, Clock::manual(friday_noon())).await;
+        let lost = guid(300 + number as u128);
+        let probonus = &house.probonus;
+        let unreadable = json!({ "operation": "transactions", "kind": "status", "status": 500 });
+        let fault = json!({ "operation": "register_check", "kind": "reset_after", "count": 1 });
+        probonus.fault(unreadable).await;
+        probonus.fault(fault).await;
+        let answer = house
+            .post("/partner/v1/checks", KEY, &check(&lost, house.account))
+            .await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+        for other in 0..others {
+            let other = check(&guid(1000 + other), house.account);
+            let answer = house.post("/partner/v1/checks", KEY, &other).await;
+            assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+        }
+        probonus.heal().await;
+        // Longer than the pauses that the unreadable history left behind, and than it takes to prove that something is absent.
+        house.clock.advance(Duration::from_secs(70));
+        if others < 100 {
+            house.settled(&lost).await;
+        } else {
+            for _ in 0..20 {
+                house.clock.advance(Duration::from_millis(700));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert_eq!(house.state(&lost).await, "unknown");
+        }
+        assert_eq!(house.booked(&lost).await, 1);
+        assert_eq!(u128::from(house.probonus.calls("register_check").await), others + 1);
+    }
+}
+
+#[tokio::test]
 async fn refills_are_once_per_key_settled_by_their_mark_and_capped() {
     let store = sqlite();
     let house = house(&store, Clock::manual(friday_noon())).await;
