@@ -28,6 +28,8 @@ pub trait Ledger: Send + Sync {
         history: History,
         deadline: Deadline,
     ) -> Result<Vec<Transaction>, UpstreamError>;
+    /// See [`ProBonus::pending`].
+    async fn pending(&self, account: &AccountId, deadline: Deadline) -> Result<Vec<Money>, UpstreamError>;
     /// See [`ProBonus::check`].
     async fn check(&self, id: &CheckId, deadline: Deadline) -> Result<Option<Check>, UpstreamError>;
     /// See [`ProBonus::account_groups`].
@@ -61,6 +63,10 @@ impl Ledger for ProBonus {
         deadline: Deadline,
     ) -> Result<Vec<Transaction>, UpstreamError> {
         self.transactions(account, history, deadline).await
+    }
+
+    async fn pending(&self, account: &AccountId, deadline: Deadline) -> Result<Vec<Money>, UpstreamError> {
+        self.pending(account, deadline).await
     }
 
     async fn check(&self, id: &CheckId, deadline: Deadline) -> Result<Option<Check>, UpstreamError> {

@@ -87,13 +87,7 @@ impl Values {
             *known = known.checked_add(sum).ok_or(NONSENSE)?;
         }
         let mut pending = Money::ZERO;
-        for entry in list(&object, &["pending"])? {
-            let sum = match entry.object() {
-                Ok(entry) => entry
-                    .read(&["sum", "amount"], |value| self.money(value))?
-                    .ok_or(NONSENSE)?,
-                Err(_) => self.money(entry)?,
-            };
+        for sum in self.pending_in(&object)? {
             pending = pending.checked_add(sum).ok_or(NONSENSE)?;
         }
         let expiring: Vec<Expiry> = by_day
@@ -108,6 +102,21 @@ impl Values {
             next_expiry: expiring.first().copied(),
             expiring,
         })
+    }
+
+    /// The sums of a balance that are still on their way.
+    pub fn pending(&self, answer: Json) -> Read<Vec<Money>> {
+        self.pending_in(&answer.single()?.object()?)
+    }
+
+    fn pending_in(&self, balance: &Object) -> Read<Vec<Money>> {
+        let sum = |entry: Json| match entry.object() {
+            Ok(entry) => entry
+                .read(&["sum", "amount"], |value| self.money(value))?
+                .ok_or(NONSENSE),
+            Err(_) => self.money(entry),
+        };
+        list(balance, &["pending"])?.into_iter().map(sum).collect()
     }
 
     /// The history, newest first. `account` is whose it is: an entry that says it is another's makes the answer nonsense.

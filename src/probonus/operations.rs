@@ -1,5 +1,6 @@
 //! The operations as the other rooms call them.
 
+use bytes::Bytes;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -184,10 +185,23 @@ impl ProBonus {
     /// # Errors
     /// See [`UpstreamError`]; whatever does not read is nonsense, never an empty balance.
     pub async fn balance(&self, id: &AccountId, deadline: Deadline) -> Result<Balance, UpstreamError> {
+        let body = self.balance_told(id, deadline).await?;
+        self.values.balance(Json::parse(&body)?.unwrapped())
+    }
+
+    /// Accruals that were booked and have not arrived: the history does not name them yet.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`].
+    pub async fn pending(&self, id: &AccountId, deadline: Deadline) -> Result<Vec<Money>, UpstreamError> {
+        let body = self.balance_told(id, deadline).await?;
+        self.values.pending(Json::parse(&body)?.unwrapped())
+    }
+
+    async fn balance_told(&self, id: &AccountId, deadline: Deadline) -> Result<Bytes, UpstreamError> {
         let arguments = Arguments::default().text("accountId", id.as_str());
         let reply = self.calls.make(Operation::Balance, &arguments, deadline).await?;
-        let body = reply.accepted()?;
-        self.values.balance(Json::parse(&body)?.unwrapped())
+        reply.accepted()
     }
 
     /// A check; `None` when there is none. Whose it is, the caller must prove.

@@ -245,6 +245,36 @@ async fn among_many_alike_an_order_is_found_or_left_to_an_operator_and_never_dou
 }
 
 #[tokio::test]
+async fn an_accrual_on_its_way_that_might_be_the_order_keeps_it_from_being_sent_again() {
+    let store = sqlite();
+    let house = house(&store, Clock::manual(friday_noon())).await;
+    let bought = json!({ "phone": ANNA, "sum": 154_000, "delay_days": 3 });
+    house.probonus.control(Method::POST, "/till/purchase", bought).await;
+    let sandbox = &house.probonus.sandbox;
+    let path = format!(
+        "{}/api/v0/accounts/get_balance_extended?accountId={}",
+        sandbox.url(),
+        house.account
+    );
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let balance = send(http.get(path).bearer_auth(sandbox.token())).await.json();
+    let pending = balance["pending"][0]["sum"].as_i64().expect("something is on its way");
+    let (alike, other) = (guid(400), guid(401));
+    let fault = json!({ "operation": "register_check", "kind": "reset_before", "count": 2 });
+    house.probonus.fault(fault).await;
+    for (guid, accrued) in [(&alike, pending), (&other, pending + 1)] {
+        let mut order = check(guid, house.account);
+        order["bonus_accrued"] = accrued.into();
+        let answer = house.post("/partner/v1/checks", KEY, &order).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+    }
+    house.settled(&other).await;
+    assert_eq!(house.state(&alike).await, "unknown");
+    assert_eq!((house.booked(&other).await, house.booked(&alike).await), (1, 0));
+    assert_eq!(house.probonus.calls("register_check").await, 3);
+}
+
+#[tokio::test]
 async fn refills_are_once_per_key_settled_by_their_mark_and_capped() {
     let store = sqlite();
     let house = house(&store, Clock::manual(friday_noon())).await;

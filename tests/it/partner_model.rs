@@ -153,6 +153,10 @@ impl Ledger for Memory {
         Ok(book.entries.iter().map(|(entry, _)| entry.clone()).collect())
     }
 
+    async fn pending(&self, _: &AccountId, _: Deadline) -> Result<Vec<Money>, UpstreamError> {
+        Ok(Vec::new())
+    }
+
     async fn check(&self, id: &CheckId, _: Deadline) -> Result<Option<Check>, UpstreamError> {
         let book = self.book.lock().expect("nobody panics");
         Ok(book
