@@ -10,9 +10,9 @@ rounds=${ROUNDS:-5} seconds=${SECONDS_PER_ROUND:-5} connections=${CONNECTIONS:-6
 for tool in wrk nginx; do
     command -v $tool >/dev/null || { echo "needed: $tool (apt-get install wrk nginx-light)"; exit 1; }
 done
-cargo build --release --quiet --bin guest-cabinet
+binary=$(tests/binary.sh --release)
 cargo build --release --quiet --bench baseline
-baseline=$(ls -t target/release/deps/baseline-* | grep -v '\.d$' | head -n 1)
+baseline=$(ls -t "$(dirname "$binary")"/deps/baseline-* | grep -v '\.d$' | head -n 1)
 
 work=$(mktemp -d)
 pids=()
@@ -25,7 +25,7 @@ cabinet() {
     shift
     env CABINET_LISTEN=$listen CABINET_ADMIN_LISTEN=127.0.0.1:0 CABINET_CACHE__PROFILE_FRESH_MS=3600000 \
         CABINET_CACHE__BALANCE_FRESH_MS=3600000 CABINET_CACHE__TRANSACTIONS_FRESH_MS=3600000 CABINET_AUTH__ACCESS_TTL_MS=3600000 \
-        TOKIO_WORKER_THREADS=1 "$@" taskset -c 0 target/release/guest-cabinet demo --sandbox-listen 127.0.0.1:0 >"$work/$name.log" 2>"$work/$name.err" &
+        TOKIO_WORKER_THREADS=1 "$@" taskset -c 0 "$binary" demo --sandbox-listen 127.0.0.1:0 >"$work/$name.log" 2>"$work/$name.err" &
     pids+=($!)
     for _ in $(seq 100); do grep -q "guests to try" "$work/$name.log" && break; sleep 0.1; done
     local id code token
@@ -110,7 +110,7 @@ starts() {
         env CABINET_SECRET=a-master-secret-for-benches-of-enough-bytes CABINET_STORE__URL="sqlite://$work/start/state.db" \
             CABINET_PROBONUS__URL=http://127.0.0.1:9 CABINET_PROBONUS__TOKEN=t CABINET_DELIVERY__GATEWAYS=webhook \
             CABINET_DELIVERY__WEBHOOK__URL=http://127.0.0.1:9/ CABINET_DELIVERY__WEBHOOK__SECRET=whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
-            CABINET_LISTEN=127.0.0.1:0 CABINET_ADMIN_LISTEN="127.0.0.1:$(port)" python3 benches/start.py target/release/guest-cabinet
+            CABINET_LISTEN=127.0.0.1:0 CABINET_ADMIN_LISTEN="127.0.0.1:$(port)" python3 benches/start.py "$binary"
     done
 }
 starts >"$work/starts"

@@ -6,7 +6,7 @@ way the sandbox knows, and twice the server is killed without warning. At the en
 was answered as it may be, in time; that no guest was signed out; that the guest for whom nothing was written was shown every view again that
 they had seen before, however stale; and that every check was booked once.
 
-    cargo build --release && tests/soak.py            # SECONDS=600 WORKERS=8 WRITES=0.005
+    tests/soak.py            # SECONDS=600 WORKERS=8 WRITES=0.005
 """
 
 import collections
@@ -24,7 +24,7 @@ import time
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BINARY = os.environ.get("BINARY", str(ROOT / "target/release/guest-cabinet"))
+BINARY = os.environ.get("BINARY") or subprocess.check_output([ROOT / "tests/binary.sh", "--release"], text=True).strip()
 SECONDS = float(os.environ.get("SECONDS", "600"))
 WORKERS = int(os.environ.get("WORKERS", "8"))
 # The share of edits, and the same of bookings.

@@ -27,6 +27,7 @@ npm ci --no-audit --no-fund --loglevel=error
 npm run --silent types
 npm run --silent check
 
-(cd ../.. && cargo build --bin guest-cabinet)
+GUEST_CABINET=$(../binary.sh)
+export GUEST_CABINET
 rm -rf screens
 npm run --silent test

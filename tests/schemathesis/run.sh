@@ -4,13 +4,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 [ -x .venv/bin/st ] || { python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check -r tests/schemathesis/requirements.txt; }
-cargo build --quiet
+binary=$(tests/binary.sh)
 
 port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 listen=127.0.0.1:$(port)
 log=$(mktemp)
 CABINET_LISTEN=$listen CABINET_ADMIN_LISTEN=127.0.0.1:0 CABINET_AUTH__RESEND_MS=0 CABINET_AUTH__ACCESS_TTL_MS=3600000 \
-    CABINET_AUTH__SESSIONS_PER_GUEST=100 target/debug/guest-cabinet demo --sandbox-listen 127.0.0.1:0 >"$log" 2>&1 &
+    CABINET_AUTH__SESSIONS_PER_GUEST=100 "$binary" demo --sandbox-listen 127.0.0.1:0 >"$log" 2>&1 &
 demo=$!
 trap 'kill $demo 2>/dev/null || true; wait $demo 2>/dev/null || true; rm -f "$log"' EXIT
 for _ in $(seq 100); do
