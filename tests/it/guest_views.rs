@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::support::cabinet::send;
+use crate::support::replicas::replicas;
 use crate::support::{ProBonus, TestCabinet, TestStore, friday_noon, postgres, sqlite};
 
 const ANNA: &str = "+79160000001";
@@ -577,8 +578,8 @@ async fn after_a_write_no_replica_shows_the_older_view() {
     let Some(store) = postgres().await else { return };
     let clock = Clock::manual(friday_noon());
     let probonus = ProBonus::start(&clock).await;
-    let one = cabinet(&probonus, &store, &clock, "").await;
-    let two = cabinet(&probonus, &store, &clock, "").await;
+    let replicas = replicas(&store, &probonus.sandbox, &clock, "").await;
+    let (one, two) = (&replicas[0], &replicas[1]);
     let token = one.token(ANNA).await;
     for round in 0..10 {
         assert_eq!(two.get("/api/v1/me/profile", &token).await.status, StatusCode::OK);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::support::cabinet::send;
+use crate::support::replicas::replicas;
 use crate::support::{Answer, ProBonus, TestCabinet, TestStore, each_engine, friday_noon, sqlite};
 
 const KEY: &str = "a delivery partner's key for tests";
@@ -38,12 +39,7 @@ async fn house(store: &TestStore, clock: Clock) -> House {
     let probonus = ProBonus::start(&clock).await;
     let guests = probonus.control(Method::GET, "/guests", json!({})).await;
     let account = guests["guests"][0]["account_id"].as_i64().expect("Anna has an account");
-    let mut replicas = Vec::new();
-    for _ in 0..if store.engine == "postgres" { 2 } else { 1 } {
-        let (url, token) = (probonus.sandbox.url(), probonus.sandbox.token().to_owned());
-        let replica = TestCabinet::start(&url, &token, &store.url, clock.clone(), &partners()).await;
-        replicas.push(Arc::new(replica));
-    }
+    let replicas = replicas(store, &probonus.sandbox, &clock, &partners()).await;
     House {
         probonus,
         replicas,

@@ -142,8 +142,9 @@ async fn without_notifications_a_logout_elsewhere_still_holds_within_ten_seconds
     let sandbox = sandbox(&clock).await;
     let Some(store) = postgres().await else { return };
     let gate = Gate::before(&store.url).await;
-    let start = async |url: &str| TestCabinet::start(&sandbox.url(), sandbox.token(), url, clock.clone(), "").await;
-    let (deaf, other) = (start(&gate.url).await, start(&store.url).await);
+    let (url, token) = (sandbox.url(), sandbox.token());
+    let deaf = TestCabinet::start(&url, token, &gate.url, clock.clone(), "").await;
+    let other = deaf.beside(&url, token, &store.url, "").await;
     let token = deaf.token(PHONE).await;
     assert_eq!(deaf.get("/api/v1/me/sessions", &token).await.status, StatusCode::OK);
     gate.keep_notifications();

@@ -1,5 +1,7 @@
 //! A running cabinet, spoken to over HTTP as its users do.
 
+use std::sync::Arc;
+
 use guest_cabinet::app::{self, Running};
 use guest_cabinet::clock::Clock;
 use guest_cabinet::config::{Config, read_sources};
@@ -43,7 +45,7 @@ impl Answer {
 /// A cabinet with its receiver of codes.
 pub struct TestCabinet {
     pub running: Running,
-    pub receiver: Receiver,
+    pub receiver: Arc<Receiver>,
     pub http: reqwest::Client,
     pub clock: Clock,
 }
@@ -51,7 +53,24 @@ pub struct TestCabinet {
 impl TestCabinet {
     /// Starts one over the ProBonus at `probonus` (an address) and the store at `store`, with `more` TOML over the usual settings.
     pub async fn start(probonus: &str, token: &str, store: &str, clock: Clock, more: &str) -> Self {
-        let receiver = Receiver::start().await;
+        let receiver = Arc::new(Receiver::start().await);
+        Self::start_telling(receiver, probonus, token, store, clock, more).await
+    }
+
+    /// Starts a replica of this one. Either may send a code that was asked of the other, so both tell the same receiver.
+    pub async fn beside(&self, probonus: &str, token: &str, store: &str, more: &str) -> Self {
+        let (receiver, clock) = (self.receiver.clone(), self.clock.clone());
+        Self::start_telling(receiver, probonus, token, store, clock, more).await
+    }
+
+    async fn start_telling(
+        receiver: Arc<Receiver>,
+        probonus: &str,
+        token: &str,
+        store: &str,
+        clock: Clock,
+        more: &str,
+    ) -> Self {
         let usual = format!(
             r#"
             listen = "127.0.0.1:0"

@@ -20,13 +20,13 @@ pub async fn sandbox(clock: &Clock) -> Sandbox {
 
 /// Replicas over one store and one sandbox: two on PostgreSQL, one on SQLite.
 pub async fn replicas(store: &TestStore, sandbox: &Sandbox, clock: &Clock, more: &str) -> Vec<Arc<TestCabinet>> {
-    let count = if store.engine == "postgres" { 2 } else { 1 };
-    let mut all = Vec::new();
-    for _ in 0..count {
-        let replica = TestCabinet::start(&sandbox.url(), sandbox.token(), &store.url, clock.clone(), more).await;
-        all.push(Arc::new(replica));
+    let (url, token) = (sandbox.url(), sandbox.token());
+    let first = TestCabinet::start(&url, token, &store.url, clock.clone(), more).await;
+    if store.engine != "postgres" {
+        return vec![Arc::new(first)];
     }
-    all
+    let second = first.beside(&url, token, &store.url, more).await;
+    vec![Arc::new(first), Arc::new(second)]
 }
 
 /// A challenge for [`PHONE`]: its id and the right code.
