@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{App, ErrorCode, Problem, RequestFacts};
 use crate::cabinet::{Ready, Shown, Source, ViewError, Wish};
+use crate::clock::Deadline;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// RFC 9211.
@@ -27,18 +28,21 @@ impl FromRequestParts<App> for Reading {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
-        let headers = &parts.headers;
+        Ok(Self::of(&parts.headers, RequestFacts::deadline_of(&parts.extensions)))
+    }
+}
+
+impl Reading {
+    /// What a request's head asks for.
+    pub(super) fn of(headers: &HeaderMap, deadline: Deadline) -> Self {
         let renew = headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
             let text = value.to_str().unwrap_or_default();
             text.split(',').any(|word| word.trim().eq_ignore_ascii_case("no-cache"))
         });
-        Ok(Self {
-            wish: Wish {
-                renew,
-                deadline: RequestFacts::deadline_of(&parts.extensions),
-            },
+        Self {
+            wish: Wish { renew, deadline },
             tags: headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect(),
-        })
+        }
     }
 }
 

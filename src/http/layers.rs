@@ -21,6 +21,7 @@ use tracing::Instrument;
 use super::answer::CACHE_STATUS;
 use super::facts::{self, RequestFacts};
 use super::operations::{Operation, Operations};
+use super::quick::QuickView;
 use super::{App, ErrorCode, Language, Problem, cors, problem};
 use crate::clock::Deadline;
 
@@ -75,7 +76,7 @@ impl Edge {
     {
         let inner = &*self.0;
         let web = &inner.app.config.web;
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let request_id = facts::request_id(&parts.headers, || inner.next_id());
         let facts = RequestFacts {
             language: Language::of(&parts.headers),
@@ -90,7 +91,6 @@ impl Edge {
         let mut response = if let Some(response) = cors::preflight(&inner.app, &parts) {
             response
         } else {
-            parts.extensions.insert(facts);
             // Most requests have no body, and nothing need be carried along for it.
             let body = if body.is_end_stream() {
                 Body::empty()
@@ -98,9 +98,7 @@ impl Edge {
                 Body::new(body)
             };
             let request = Request::from_parts(parts, body);
-            inner
-                .guarded(request, &request_id, facts.deadline, operation, &method)
-                .await
+            inner.guarded(request, facts, &request_id, operation).await
         };
         inner.finish(&mut response, request_id, facts.language, under_api);
         cors::allow(&inner.app, other_origin, response.headers_mut());
@@ -128,14 +126,15 @@ impl Inner {
     async fn guarded(
         &self,
         request: Request<Body>,
+        facts: RequestFacts,
         request_id: &HeaderValue,
-        deadline: Deadline,
         operation: &Operation,
-        method: &Method,
     ) -> Response {
-        let call = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind();
+        let deadline = facts.deadline;
+        let is_read = *request.method() == Method::GET;
+        let call = AssertUnwindSafe(self.call(request, facts, operation)).catch_unwind();
         let span = || tracing::info_span!("request", request_id = text(request_id), operation = operation.id);
-        let outcome = if *method == Method::GET && self.app.config.telemetry.otlp_url.is_none() {
+        let outcome = if is_read && self.app.config.telemetry.otlp_url.is_none() {
             let mut call = pin!(call);
             match futures_util::poll!(&mut call) {
                 std::task::Poll::Ready(outcome) => Ok(outcome),
@@ -151,8 +150,7 @@ impl Inner {
                 .await
         };
         match outcome {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
+            Ok(Ok(response)) => response,
             Ok(Err(_panic)) => {
                 tracing::error!(
                     request_id = text(request_id),
@@ -164,6 +162,22 @@ impl Inner {
             Err(_elapsed) => Problem::new(ErrorCode::Overloaded)
                 .retry_after(Duration::from_secs(1))
                 .into_response(),
+        }
+    }
+
+    /// The routes' answer, or that of a view which needs no route.
+    async fn call(&self, request: Request<Body>, facts: RequestFacts, operation: &Operation) -> Response {
+        let (mut parts, body) = request.into_parts();
+        if let Some(view) = operation.view
+            && QuickView::is_asked_plainly(&parts)
+        {
+            return view.answer(&self.app, &parts.headers, facts.deadline).await;
+        }
+        parts.extensions.insert(facts);
+        let request = Request::from_parts(parts, body);
+        match self.router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
         }
     }
 

@@ -8,7 +8,8 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::FutureExt;
-use http::{StatusCode, header};
+use http::{Request, StatusCode, Version, header};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -18,10 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::patience::{self, Noticed, Patience};
 use super::{App, Edge};
-
-/// A request's head must be there within this time; a connection without a request is closed after it.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(target_os = "linux")]
 /// What was sent must be taken by the client within this time: who does not read is not waited for.
@@ -119,29 +118,31 @@ fn connection(
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD));
-    let service = service_fn(move |request| {
-        let edge = edge.clone();
-        async move { Ok::<_, std::convert::Infallible>(edge.answer(peer, request).await) }
+    let patience = Patience::new();
+    let waiting = patience.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (edge, waiting) = (edge.clone(), waiting.clone());
+        async move {
+            waiting.begin();
+            let many_at_once = request.version() >= Version::HTTP_2;
+            let response = edge.answer(peer, request).await;
+            Ok::<_, std::convert::Infallible>(if many_at_once { response } else { waiting.end(response) })
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(64 * 1024);
+    builder.http1().header_read_timeout(None).max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(HEAD_TIMEOUT)
+        .keep_alive_timeout(patience::HEAD)
         .max_concurrent_streams(128)
         .max_header_list_size(32 * 1024);
+    let stream = Noticed::new(stream, patience.clone());
     let serving = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let watched = connections.watch(serving);
-    async move {
-        // A client that goes away is no news; what it asked for was logged with its answer.
-        let _ = watched.await;
-    }
+    // A client that goes away is no news; what it asked for was logged with its answer.
+    async move { patience.bound(watched).await }
 }
 
 /// Health and metrics on the admin address, until `stop`.

@@ -8,6 +8,8 @@ use matchit::Router;
 use metrics::{Counter, Histogram, counter, histogram};
 use utoipa::openapi::OpenApi;
 
+use super::quick::QuickView;
+
 /// The table from paths to operations.
 pub(super) struct Operations {
     /// Paths without parameters: most requests.
@@ -23,6 +25,8 @@ type ByMethod = [Option<usize>; 5];
 pub(super) struct Operation {
     /// Its `operationId`; `other` for whatever the document does not name.
     pub id: &'static str,
+    /// The view that it reads, when that takes no more than knowing who asks.
+    pub view: Option<QuickView>,
     by_class: [Counter; 5],
     seconds: Histogram,
 }
@@ -32,6 +36,7 @@ impl Operation {
         let class = |name: &'static str| counter!("cabinet_http_requests_total", "operation" => id, "status" => name);
         Self {
             id,
+            view: QuickView::of_operation(id),
             by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
             seconds: histogram!("cabinet_http_seconds", "operation" => id),
         }

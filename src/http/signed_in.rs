@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 use super::{App, ErrorCode, Problem, cookies};
 use crate::model::{Guest, SessionId};
@@ -30,11 +30,9 @@ impl SignedInGuest {
     }
 }
 
-impl FromRequestParts<App> for SignedInGuest {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let headers = &parts.headers;
+impl SignedInGuest {
+    /// The guest whom a request's head names.
+    pub(super) async fn of(app: &App, headers: &HeaderMap) -> Result<Self, Problem> {
         let cookie = cookies::session(app, headers);
         let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
         let found = match (authorizations.next(), authorizations.next(), cookie) {
@@ -56,6 +54,14 @@ impl FromRequestParts<App> for SignedInGuest {
             session,
             by_cookie: cookie.is_some(),
         })
+    }
+}
+
+impl FromRequestParts<App> for SignedInGuest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        Self::of(app, &parts.headers).await
     }
 }
 
