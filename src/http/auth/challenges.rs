@@ -246,7 +246,7 @@ async fn challenge(State(app): State<App>, Path(id): Path<String>) -> Result<Jso
     operation_id = "resendChallenge",
     tag = "Sign-in",
     params(("id" = String, Path, description = "The `challenge_id`")),
-    request_body = ResendRequest,
+    request_body = Option<ResendRequest>,
     responses((status = 202, description = "The code is on its way again", body = Challenge)),
     extensions(("x-problems" = json!(["challenge_invalid", "too_many_requests", "origin_not_allowed", "delivery_unavailable"]))),
 )]
@@ -255,13 +255,14 @@ async fn resend(
     facts: RequestFacts,
     Path(id): Path<String>,
     headers: HeaderMap,
-    Body(request): Body<ResendRequest>,
+    request: Option<Body<ResendRequest>>,
 ) -> Result<Response, Problem> {
     cookies::allowed_origin(&app, &headers)?;
     let device = cookies::device(&app, &headers);
+    let channel = request.and_then(|Body(request)| request.channel);
     let asked = app
         .sign_in
-        .resend(&challenge_id(&id)?, request.channel, facts.client_ip, device)
+        .resend(&challenge_id(&id)?, channel, facts.client_ip, device)
         .await?;
     Ok((StatusCode::ACCEPTED, Json(Challenge::from(asked))).into_response())
 }
