@@ -289,4 +289,13 @@ async fn each_sign_in_has_a_value_of_its_own_and_logging_out_takes_the_cookie_ba
     let request = cabinet.request(Method::POST, &format!("/api/v1/auth/challenges/{id}/verify"));
     let evil = send(request.json(&body).header("origin", "https://evil.example")).await;
     assert_eq!(evil.code(), "origin_not_allowed");
+    let body = json!({ "code": code, "session": "bearer" });
+    let request = cabinet.request(Method::POST, &format!("/api/v1/auth/challenges/{id}/verify"));
+    let app = send(request.json(&body).header("origin", "https://app.example")).await;
+    assert_eq!(
+        app.status,
+        StatusCode::OK,
+        "a bearer's origin is not asked: {}",
+        app.text
+    );
 }

@@ -174,7 +174,9 @@ async fn verify(
     headers: HeaderMap,
     Body(request): Body<VerifyFields>,
 ) -> Result<Response, Problem> {
-    cookies::allowed_origin(&app, &headers)?;
+    if request.kind == SessionKind::Cookie {
+        cookies::allowed_origin(&app, &headers)?;
+    }
     let id = challenge_id(&id)?;
     let verify = Verify {
         id: &id,
@@ -201,7 +203,7 @@ fn signed_in(app: &App, verified: Verified) -> Response {
             headers.append(header::SET_COOKIE, cookie);
             headers.append(header::SET_COOKIE, cookies::set_device(app, &verified.device_token));
             Session::Cookie(CookieSession {
-                expires_in: grant.expires_in.as_secs(),
+                expires_in: whole_seconds(grant.expires_in),
                 account_state: state,
             })
         }
@@ -215,7 +217,7 @@ fn tokens(grant: Grant, account_state: Option<AccountWord>) -> Tokens {
         access_token: grant.access,
         expires_in: whole_seconds(grant.expires_in),
         refresh_token: grant.refresh.unwrap_or_default(),
-        refresh_expires_in: grant.refresh_expires_in.as_secs(),
+        refresh_expires_in: whole_seconds(grant.refresh_expires_in),
         account_state,
     }
 }
