@@ -103,7 +103,10 @@ impl SignIn {
             platform: ask.platform.as_str().to_owned(),
             language: ask.language.to_owned(),
             attempts: 0,
-            expires_at_us: now_us.saturating_add(micros(self.config.challenge_ttl)),
+            // The fixed code of a test number is worth nothing beyond its day.
+            expires_at_us: now_us
+                .saturating_add(micros(self.config.challenge_ttl))
+                .min(test.map_or(i64::MAX, |test| test.valid_until.as_microsecond())),
             resend_at_us: next_us.0,
             is_confirmed: false,
             chosen_digits: None,
