@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::cabinet::{Cabinet, CabinetConfig, ViewError, Wish};
+use crate::cabinet::{Cabinet, CabinetConfig, Source, ViewError, Wish};
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::delivery::Delivery;
@@ -189,16 +189,16 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
     }))
 }
 
-/// Signing in asks whether there is an account; the cabinet knows.
+/// Signing in asks whether there is an account; the cabinet asks ProBonus. What ProBonus said before it fell silent does not count.
 struct Probe(Arc<Cabinet>);
 
 #[async_trait]
 impl AccountProbe for Probe {
     async fn account_state(&self, guest: &Guest, deadline: Deadline) -> AccountState {
-        match self.0.profile(guest, Wish { renew: false, deadline }).await {
-            Ok(_) => AccountState::Active,
+        match self.0.profile(guest, Wish { renew: true, deadline }).await {
+            Ok(shown) if shown.source != Source::Stale => AccountState::Active,
             Err(ViewError::AccountAbsent) => AccountState::Absent,
-            Err(_) => AccountState::Unresolved,
+            Ok(_) | Err(_) => AccountState::Unresolved,
         }
     }
 }

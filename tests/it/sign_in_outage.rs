@@ -177,6 +177,12 @@ async fn a_hanging_probonus_delays_nobody_and_leaves_the_account_unresolved() {
     for (index, kind) in ["hang", "drip", "garbage", "status", "reset_before"].iter().enumerate() {
         probonus.heal().await;
         probonus.fault(json!({ "operation": "*", "kind": kind })).await;
+        clock.advance(Duration::from_mins(20));
+        let known = verify(PHONE).await;
+        assert_eq!(
+            known["account_state"], "unresolved",
+            "what it said before does not count: {kind}"
+        );
         let phone = format!("+7916000{:04}", 2000 + index);
         let verified = verify(&phone).await;
         assert_eq!(verified["account_state"], "unresolved", "{kind}");
