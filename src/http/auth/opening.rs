@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::challenge_id;
-use crate::http::body::Body;
+use crate::http::body::{Body, MAX_BODY};
 use crate::http::{App, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest, cookies, whole_seconds};
 use crate::sign_in::{AccountState, CHOSEN_DIGITS, CODE_LENGTH, Grant, SessionKind, Verified, Verify};
 
@@ -85,8 +85,9 @@ struct RefreshRequest {
 
 impl FromFields for RefreshRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
+        // However long: what is no token of ours is 401, not a wrong field.
         fields
-            .required_text("refresh_token", 1..=2048)
+            .required_text("refresh_token", 1..=MAX_BODY)
             .map(|refresh_token| Self { refresh_token })
     }
 }
