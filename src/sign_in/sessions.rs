@@ -71,7 +71,7 @@ impl SignIn {
         let row = SessionRow {
             id,
             guest: guest.key,
-            phone_sealed: self.seal_phone(&guest.phone),
+            phone_sealed: self.seal_phone(id.0.as_bytes(), &guest.phone),
             kind: kind_name(kind).into(),
             device_sealed: device.name.as_ref().map(sealed),
             counter: 0,
@@ -86,8 +86,11 @@ impl SignIn {
             .store
             .add_session(&row, self.keys_of(guest), self.config.sessions_per_guest.into())
             .await?;
-        for id in ended {
-            self.forget_everywhere(id).await;
+        for id in &ended {
+            self.forget_everywhere(*id).await;
+        }
+        if !ended.is_empty() {
+            tracing::info!(target: "security", event = "sessions_ended", guest = ?guest.key, ended = ended.len());
         }
         Ok(self.grant(&row, kind))
     }

@@ -115,7 +115,7 @@ impl Store {
             let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
                 "DELETE FROM sessions WHERE (guest = $1 OR guest = $2) AND id <> $3 AND id NOT IN \
                  (SELECT id FROM sessions WHERE (guest = $1 OR guest = $2) AND id <> $3 \
-                  ORDER BY last_seen_at_us DESC, created_at_us DESC LIMIT $4) RETURNING id",
+                  ORDER BY last_seen_at_us DESC, created_at_us DESC, id LIMIT $4) RETURNING id",
             )
             .bind(&guests[0].0[..])
             .bind(&guests[1].0[..])
