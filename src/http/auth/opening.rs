@@ -161,7 +161,10 @@ enum Session {
     path = "/api/v1/auth/challenges/{id}/verify",
     operation_id = "verifyChallenge",
     tag = "Sign-in",
-    params(("id" = String, Path, description = "The `challenge_id`")),
+    params(
+        ("id" = String, Path, description = "The `challenge_id`"),
+        ("X-Device-Token" = Option<String>, Header, description = "What the last sign-in of this device gave; browsers have a cookie"),
+    ),
     request_body = VerifyRequest,
     responses((status = 200, description = "Signed in", body = Session, headers(
         ("X-Device-Token" = String, description = "To be sent along with later challenges of this device"),
