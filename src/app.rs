@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::cabinet::{Cabinet, CabinetConfig, ViewError, Wish};
+use crate::cabinet::{Cabinet, CabinetConfig, Source, ViewError, Wish};
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::delivery::Delivery;
@@ -158,7 +158,7 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
         config.settling,
         config.time_zone.clone(),
         Tools {
-            ledger: probonus,
+            ledger: probonus.clone(),
             store: store.clone(),
             keys: keys.clone(),
             clock: clock.clone(),
@@ -173,7 +173,10 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
         keys,
         clock.clone(),
         entropy.clone(),
-        Arc::new(Probe(cabinet.clone())),
+        Arc::new(Probe {
+            cabinet: cabinet.clone(),
+            probonus: probonus.clone(),
+        }),
     );
     Ok(App::new(Rooms {
         own_origin: config.public_origin(),
@@ -189,15 +192,27 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
     }))
 }
 
-/// Signing in asks whether there is an account; the cabinet knows.
-struct Probe(Arc<Cabinet>);
+/// Signing in asks whether there is an account. ProBonus must say so now; what it said before it fell silent does not count.
+struct Probe {
+    cabinet: Arc<Cabinet>,
+    probonus: Arc<ProBonus>,
+}
 
 #[async_trait]
 impl AccountProbe for Probe {
     async fn account_state(&self, guest: &Guest, deadline: Deadline) -> AccountState {
-        match self.0.profile(guest, Wish { renew: false, deadline }).await {
-            Ok(_) => AccountState::Active,
-            Err(ViewError::AccountAbsent) => AccountState::Absent,
+        // Through the cabinet, so that the first screen finds the account there.
+        let shown = self.cabinet.profile(guest, Wish { renew: true, deadline }).await;
+        let found = match shown.map(|shown| shown.source) {
+            Ok(Source::Miss | Source::Coalesced) => return AccountState::Active,
+            // The cabinet asks again only so often.
+            Ok(Source::Hit) => self.probonus.find_by_phone(&guest.phone, deadline).await,
+            Err(ViewError::AccountAbsent) => return AccountState::Absent,
+            Ok(Source::Stale) | Err(_) => return AccountState::Unresolved,
+        };
+        match found {
+            Ok(Some(_)) => AccountState::Active,
+            Ok(None) => AccountState::Absent,
             Err(_) => AccountState::Unresolved,
         }
     }

@@ -105,8 +105,7 @@ impl Drop for Telemetry {
 /// # Errors
 /// One plain line when the filter or the traces' address is of no use.
 pub fn start(config: &TelemetryConfig) -> Result<Telemetry, String> {
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|_| "telemetry.log: must be a filter such as info or info,guest_cabinet=debug".to_owned())?;
+    let filter = filter(&config.log)?;
     let traces = config.otlp_url.as_ref().map(|url| exporter(url.as_str())).transpose()?;
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES)
@@ -134,6 +133,13 @@ pub fn start(config: &TelemetryConfig) -> Result<Telemetry, String> {
     // A second call (tests) leaves the first set-up in place.
     let _ = Registry::default().with(lines).with(spans).with(filter).try_init();
     Ok(Telemetry { traces, _lines: guard })
+}
+
+/// What is logged. The library that reads phones tells its traces which ones it reads: whatever is asked for, it is not heard.
+fn filter(log: &str) -> Result<EnvFilter, String> {
+    let filter = EnvFilter::try_new(log)
+        .map_err(|_| "telemetry.log: must be a filter such as info or info,guest_cabinet=debug".to_owned())?;
+    Ok(filter.add_directive("rlibphonenumber=off".parse().expect("a constant directive")))
 }
 
 fn exporter(url: &str) -> Result<SdkTracerProvider, String> {
@@ -184,4 +190,21 @@ pub fn metrics() -> PrometheusHandle {
             handle
         })
         .clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_phones_is_never_heard() {
+        for asked in ["trace", "info,rlibphonenumber=trace"] {
+            let filter = filter(asked).expect("a filter").to_string();
+            assert!(
+                filter.contains("rlibphonenumber=off") && !filter.contains("rlibphonenumber=trace"),
+                "{filter}"
+            );
+        }
+        assert!(filter("info=info=info").is_err());
+    }
 }

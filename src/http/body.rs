@@ -1,9 +1,10 @@
 //! Bodies and queries as typed values in a handler's signature. A wrong one is answered here and costs nothing behind.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -32,6 +33,21 @@ impl<T: FromFields> FromRequest<App> for Body<T> {
     }
 }
 
+/// Where nothing need be said, no body at all says nothing, and so does `null`.
+impl<T: FromFields> OptionalFromRequest<App> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _app: &App) -> Result<Option<Self>, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(None);
+        }
+        match json(request, &["application/json"]).await? {
+            Value::Null => Ok(None),
+            value => of_value(value).map(Self).map(Some),
+        }
+    }
+}
+
 impl<T: FromFields> FromRequest<App> for Patch<T> {
     type Rejection = Problem;
 
@@ -56,13 +72,21 @@ impl<T: FromFields> Body<T> {
     /// # Errors
     /// As the extractor.
     pub async fn read(request: Request, app: &App) -> Result<Self, Problem> {
-        Self::from_request(request, app).await
+        <Self as FromRequest<App>>::from_request(request, app).await
     }
 }
 
 async fn read<T: FromFields>(request: Request, types: &[&str]) -> Result<T, Problem> {
+    of_value(json(request, types).await?)
+}
+
+async fn json(request: Request, types: &[&str]) -> Result<Value, Problem> {
     let bytes = bytes_of(request, types).await?;
     let Strict(value) = serde_json::from_slice(&bytes).map_err(|_| Problem::new(ErrorCode::MalformedRequest))?;
+    Ok(value)
+}
+
+fn of_value<T: FromFields>(value: Value) -> Result<T, Problem> {
     match value {
         Value::Object(members) => Fields::of_object(members).read(),
         _ => Err(Problem::new(ErrorCode::ValidationFailed)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header};
 
-use super::{App, ErrorCode, Problem};
+use super::{App, ErrorCode, Problem, whole_seconds};
 
 /// The cookie of a browser's session. The prefix makes browsers keep it to this host, secure and whole-site.
 pub(super) const SESSION: &str = "__Host-session";
@@ -57,7 +57,7 @@ pub(super) fn device<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
 }
 
 fn cookie(app: &App, name: &'static str, value: &str, life: Duration) -> HeaderValue {
-    let seconds = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
+    let seconds = i64::try_from(whole_seconds(life)).unwrap_or(i64::MAX);
     let cookie = Cookie::build((name, value))
         .http_only(true)
         .secure(!plain(app))

@@ -50,7 +50,7 @@ impl Phone {
             return Err(PhoneRefused::Malformed);
         }
         let home = policy.countries.first().map_or("RU", String::as_str);
-        let spelled = spelled_for_home(text.trim(), home);
+        let spelled = spelled_for_home(text, home).ok_or(PhoneRefused::Malformed)?;
         let number = PHONE_NUMBER_UTIL
             .parse(&spelled, Region::try_from(home).ok())
             .map_err(|_| PhoneRefused::Malformed)?;
@@ -125,18 +125,25 @@ fn usual_in_a_phone(c: char) -> bool {
     c.is_ascii_digit()
         || matches!(
             c,
-            '+' | ' ' | '-' | '(' | ')' | '.' | '\u{a0}' | '\u{2010}'..='\u{2014}' | '\u{202f}' | '\u{2009}'
+            '+' | ' ' | '-' | '(' | ')' | '.' | '\u{a0}' | '\u{2009}' | '\u{2010}'
+                ..='\u{2014}' | '\u{202f}' | '\u{2212}'
         )
 }
 
-/// In Russia a number is also written `8 916 …`, `7 916 …` and bare `916 …`; the first two name the country without a plus.
-fn spelled_for_home(text: &str, home: &str) -> String {
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    match (home, digits.len(), digits.as_bytes().first(), text.starts_with('+')) {
+/// In Russia a number is also written `8 916 …`, `7 916 …` and bare `916 …`; the first two name the country without a plus. `None`: a plus
+/// stands elsewhere than once before all digits.
+fn spelled_for_home(text: &str, home: &str) -> Option<String> {
+    let (before, national) = text.split_once('+').unwrap_or(("", text));
+    if national.contains('+') || before.chars().any(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let has_plus = national.len() < text.len();
+    let digits: String = national.chars().filter(char::is_ascii_digit).collect();
+    Some(match (home, digits.len(), digits.as_bytes().first(), has_plus) {
         ("RU", 11, Some(b'7' | b'8'), false) => format!("+7{}", &digits[1..]),
         (_, _, _, true) => format!("+{digits}"),
         _ => digits,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -153,6 +160,7 @@ mod tests {
             "+7 (916) 000-00-01",
             "8 (916) 000 00 01",
             "+7-916-000-00-01",
+            "(+7) 916 000 \u{2212} 00 \u{2212} 01",
             "8.916.000.00.01",
             "\u{a0}+7\u{a0}916\u{a0}000–00–01 ",
         ] {
@@ -172,6 +180,9 @@ mod tests {
             "+7 916 000-00-01 доб. 5",
             "9160000001;ext=5",
             "+7916000000a",
+            "++79160000001",
+            "+7+9160000001",
+            "79160000001+",
             "９１６００００００１",
             "+7 495 000-00-01",
             "8 800 555-35-35",
@@ -199,10 +210,10 @@ mod tests {
             Phone::parse("+7 701 000 00 01", &policy).as_ref().map(Phone::e164),
             Ok("+77010000001")
         );
-        assert_eq!(
-            Phone::parse("+375 29 600-00-01", &policy).as_ref().map(Phone::e164),
-            Ok("+375296000001")
-        );
+        for text in ["+375 29 600-00-01", "(+375 29) 600-00-01"] {
+            let phone = Phone::parse(text, &policy);
+            assert_eq!(phone.as_ref().map(Phone::e164), Ok("+375296000001"), "{text}");
+        }
     }
 
     #[test]

@@ -94,16 +94,20 @@ impl SignIn {
         let id = ChallengeId::new(&self.entropy);
         let code = test.map_or_else(|| id.code(&self.keys), |test| test.code.clone());
         let now_us = self.clock.now_us();
+        let id_tag = id.tags(&self.keys).0.to_vec();
         let row = ChallengeRow {
-            id_tag: id.tags(&self.keys).0.to_vec(),
+            phone_sealed: self.seal_phone(&id_tag, &guest.phone),
+            id_tag,
             guest: guest.key,
-            phone_sealed: self.seal_phone(&guest.phone),
             code_tag: id.code_tag(&self.keys, code.expose_secret()).to_vec(),
             channel: channel.as_str().to_owned(),
             platform: ask.platform.as_str().to_owned(),
             language: ask.language.to_owned(),
             attempts: 0,
-            expires_at_us: now_us.saturating_add(micros(self.config.challenge_ttl)),
+            // The fixed code of a test number is worth nothing beyond its day.
+            expires_at_us: now_us
+                .saturating_add(micros(self.config.challenge_ttl))
+                .min(test.map_or(i64::MAX, |test| test.valid_until.as_microsecond())),
             resend_at_us: next_us.0,
             is_confirmed: false,
             chosen_digits: None,
@@ -262,7 +266,7 @@ impl SignIn {
         }
         let row = row.ok_or(SignInError::ChallengeInvalid)?;
         let phone = self
-            .open_phone(&row.phone_sealed)
+            .open_phone(&row.id_tag, &row.phone_sealed)
             .ok_or(SignInError::ChallengeInvalid)?;
         Ok((row, phone))
     }
@@ -356,12 +360,13 @@ impl SignIn {
         Guest { key, phone }
     }
 
-    pub(super) fn seal_phone(&self, phone: &Phone) -> Vec<u8> {
-        self.keys.seal(Purpose::PhoneSeal, b"phone", phone.e164().as_bytes())
+    /// A copy of the phone that only the row `row` can be read with: moved into another guest's row, it opens nothing.
+    pub(super) fn seal_phone(&self, row: &[u8], phone: &Phone) -> Vec<u8> {
+        self.keys.seal(Purpose::PhoneSeal, row, phone.e164().as_bytes())
     }
 
-    pub(super) fn open_phone(&self, sealed: &[u8]) -> Option<Phone> {
-        let plain = self.keys.open(Purpose::PhoneSeal, b"phone", sealed)?;
+    pub(super) fn open_phone(&self, row: &[u8], sealed: &[u8]) -> Option<Phone> {
+        let plain = self.keys.open(Purpose::PhoneSeal, row, sealed)?;
         Phone::from_e164(std::str::from_utf8(&plain).ok()?)
     }
 }

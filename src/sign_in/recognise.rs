@@ -159,7 +159,7 @@ impl SignIn {
     }
 
     fn live(&self, row: &SessionRow, kind: SessionKind, losses: u64) -> Option<Arc<LiveSession>> {
-        let guest = self.guest(self.open_phone(&row.phone_sealed)?);
+        let guest = self.guest(self.open_phone(row.id.0.as_bytes(), &row.phone_sealed)?);
         let ends = (self.life(kind).idle, row.idle_until_us, row.expires_at_us);
         Some(LiveSession::new(row.id, guest, ends, losses, self.clock.now_us()))
     }

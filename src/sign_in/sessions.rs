@@ -71,7 +71,7 @@ impl SignIn {
         let row = SessionRow {
             id,
             guest: guest.key,
-            phone_sealed: self.seal_phone(&guest.phone),
+            phone_sealed: self.seal_phone(id.0.as_bytes(), &guest.phone),
             kind: kind_name(kind).into(),
             device_sealed: device.name.as_ref().map(sealed),
             counter: 0,
@@ -86,16 +86,20 @@ impl SignIn {
             .store
             .add_session(&row, self.keys_of(guest), self.config.sessions_per_guest.into())
             .await?;
-        for id in ended {
-            self.forget_everywhere(id).await;
+        for id in &ended {
+            self.forget_everywhere(*id).await;
+        }
+        if !ended.is_empty() {
+            tracing::info!(target: "security", event = "sessions_ended", guest = ?guest.key, ended = ended.len());
         }
         Ok(self.grant(&row, kind))
     }
 
     /// A new pair for a refresh token.
     ///
-    /// The token of the newest pair moves the counter on. The one before it gives the newest pair once more, as long as nobody used that:
-    /// the answer was lost. Any older one is reuse and ends the session; who merely raced is told to come again.
+    /// The token of the newest pair moves the counter on. The one before it gives the newest pair once more, if nobody had used that when
+    /// the request came in: the answer was lost, or two raced. Whatever else is old is reuse and ends the session, unless the request came
+    /// in before the latest use: such a racer is told to come again.
     ///
     /// # Errors
     /// A token that is none, is over, or was used before; a race; the store.
@@ -111,14 +115,16 @@ impl SignIn {
             .session(id, now_us)
             .await?
             .ok_or(SignInError::SessionExpired)?;
-        if number + 1 == row.counter && row.used < row.counter {
-            return Ok(self.grant(&row, SessionKind::Bearer));
-        }
         if number >= row.counter {
             return Err(SignInError::SessionExpired);
         }
+        let is_one_behind = number + 1 == row.counter;
         // Asked for before the newest pair in use was first used: this is a racer, not a thief.
-        if now_us <= row.used_at_us {
+        let is_racer = now_us <= row.used_at_us;
+        if is_one_behind && (row.used < row.counter || is_racer) {
+            return Ok(self.grant(&row, SessionKind::Bearer));
+        }
+        if is_racer {
             return Err(SignInError::InProgress);
         }
         self.end(id, row.guest, row.guest).await?;

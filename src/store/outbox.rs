@@ -161,7 +161,10 @@ impl Store {
                 .bind(now_us)
                 .execute(&mut *transaction)
                 .await?;
-            for key in cooldown.iter().flat_map(|keys| keys.chunks(COOLDOWN_KEY)) {
+            // In the order in which they are counted against, so that neither waits for the other crosswise.
+            let mut keys: Vec<&[u8]> = cooldown.iter().flat_map(|keys| keys.chunks(COOLDOWN_KEY)).collect();
+            keys.sort_unstable();
+            for key in keys {
                 sqlx::query("DELETE FROM limits WHERE key = $1")
                     .bind(key)
                     .execute(&mut *transaction)

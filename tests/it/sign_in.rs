@@ -78,6 +78,40 @@ async fn twenty_refreshes_at_once_leave_a_working_pair_and_a_living_session() {
 }
 
 #[tokio::test]
+async fn a_refresh_that_came_in_before_the_new_pair_was_used_is_no_reuse() {
+    for store in each_engine().await {
+        let clock = Clock::manual(friday_noon());
+        let sandbox = sandbox(&clock).await;
+        let replicas = replicas(&store, &sandbox, &clock, "").await;
+        let cabinet = &replicas[0];
+        let refresh = async |pair: &Value| {
+            let body = json!({ "refresh_token": pair["refresh_token"] });
+            cabinet.post("/api/v1/auth/refresh", &body).await
+        };
+        let read = async |pair: &Value| {
+            let token = pair["access_token"].as_str().expect("a token");
+            cabinet.get("/api/v1/me/profile", token).await.status
+        };
+        let first = cabinet.sign_in(PHONE).await;
+        let second = refresh(&first).await.json();
+        assert_eq!(read(&second).await, StatusCode::OK);
+        // The clock stands still: this one came in no later than the use.
+        let racer = refresh(&first).await;
+        assert_eq!(racer.status, StatusCode::OK, "{} {}", store.engine, racer.text);
+        assert_eq!(racer.json()["refresh_token"], second["refresh_token"]);
+        let third = refresh(&second).await.json();
+        let behind = refresh(&first).await;
+        assert_eq!(
+            (behind.status.as_u16(), behind.code().as_str()),
+            (409, "operation_in_progress")
+        );
+        assert_eq!(read(&third).await, StatusCode::OK);
+        clock.advance(std::time::Duration::from_millis(1));
+        assert_eq!(refresh(&second).await.code(), "token_reused");
+    }
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_given_again_and_later_reuse_ends_the_session() {
     for store in each_engine().await {
         let clock = Clock::manual(friday_noon());
@@ -221,7 +255,13 @@ async fn a_resend_brings_the_same_code_and_limits_say_when_to_come_again() {
     assert!(early.header("ratelimit").is_some() && early.header("ratelimit-policy").is_some());
     for sent in 2..=4 {
         clock.advance(std::time::Duration::from_mins(1));
-        let answer = cabinet.post(&path, &json!({})).await;
+        let request = cabinet.request(Method::POST, &path);
+        let answer = send(match sent {
+            2 => request.json(&json!({})),
+            3 => request.json(&json!(null)),
+            _ => request,
+        })
+        .await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
         assert_eq!(cabinet.receiver.code(PHONE, sent).await, code);
     }

@@ -310,7 +310,13 @@ async fn store_review_numbers_get_no_message_and_no_pause_but_five_tries_and_an_
     let resend = format!("/api/v1/auth/challenges/{}/resend", ids[2]);
     assert_eq!(cabinet.post(&resend, &json!({})).await.status, StatusCode::ACCEPTED);
     assert!(cabinet.receiver.messages().is_empty());
-    clock.advance(Duration::from_hours(24));
+    // A challenge of the last minute ends with its number's day.
+    clock.advance(Duration::from_mins(14 * 60 + 59));
+    let last = ask(&cabinet, "+79160000077").await.json();
+    assert_eq!(last["expires_in"], 60);
+    clock.advance(Duration::from_mins(1));
+    let last = last["challenge_id"].as_str().expect("an id");
+    assert_eq!(try_code(&cabinet, last, "", "246810").await.status.as_u16(), 410);
     let asked = ask(&cabinet, "+79160000077").await;
     assert_eq!(asked.status, StatusCode::ACCEPTED);
     let id = asked.json()["challenge_id"].as_str().expect("an id").to_owned();

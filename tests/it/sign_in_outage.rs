@@ -163,7 +163,8 @@ async fn a_hanging_probonus_delays_nobody_and_leaves_the_account_unresolved() {
     let probonus = ProBonus::start(&clock).await;
     let store = sqlite();
     let (url, token) = (probonus.sandbox.url(), probonus.sandbox.token());
-    let cabinet = TestCabinet::start(&url, token, &store.url, clock.clone(), "").await;
+    let more = "[auth]\nresend_ms = 0\n[auth.limits]\nsends_per_phone_hour = 0\nsends_per_phone_day = 0\nsends_per_ip_hour = 0";
+    let cabinet = TestCabinet::start(&url, token, &store.url, clock.clone(), more).await;
     let verify = async |phone: &str| {
         let (id, code) = challenge_for(&cabinet, phone).await;
         let path = format!("/api/v1/auth/challenges/{id}/verify");
@@ -172,11 +173,17 @@ async fn a_hanging_probonus_delays_nobody_and_leaves_the_account_unresolved() {
         assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
         answer.json()
     };
-    assert_eq!(verify(PHONE).await["account_state"], "active");
     assert_eq!(verify("+79160000099").await["account_state"], "absent");
     for (index, kind) in ["hang", "drip", "garbage", "status", "reset_before"].iter().enumerate() {
         probonus.heal().await;
+        clock.advance(Duration::from_mins(20));
+        assert_eq!(verify(PHONE).await["account_state"], "active");
         probonus.fault(json!({ "operation": "*", "kind": kind })).await;
+        let known = verify(PHONE).await;
+        assert_eq!(
+            known["account_state"], "unresolved",
+            "what it said before does not count: {kind}"
+        );
         let phone = format!("+7916000{:04}", 2000 + index);
         let verified = verify(&phone).await;
         assert_eq!(verified["account_state"], "unresolved", "{kind}");

@@ -179,6 +179,9 @@ impl From<Asked> for Challenge {
     path = "/api/v1/auth/challenges",
     operation_id = "createChallenge",
     tag = "Sign-in",
+    params(
+        ("X-Device-Token" = Option<String>, Header, description = "What the last sign-in of this device gave; browsers have a cookie"),
+    ),
     request_body = ChallengeRequest,
     responses((status = 202, description = "The code is on its way", body = Challenge)),
     extensions(("x-problems" = json!(["phone_not_supported", "too_many_requests", "origin_not_allowed", "delivery_unavailable"]))),
@@ -245,8 +248,11 @@ async fn challenge(State(app): State<App>, Path(id): Path<String>) -> Result<Jso
     path = "/api/v1/auth/challenges/{id}/resend",
     operation_id = "resendChallenge",
     tag = "Sign-in",
-    params(("id" = String, Path, description = "The `challenge_id`")),
-    request_body = ResendRequest,
+    params(
+        ("id" = String, Path, description = "The `challenge_id`"),
+        ("X-Device-Token" = Option<String>, Header, description = "What the last sign-in of this device gave; browsers have a cookie"),
+    ),
+    request_body = Option<ResendRequest>,
     responses((status = 202, description = "The code is on its way again", body = Challenge)),
     extensions(("x-problems" = json!(["challenge_invalid", "too_many_requests", "origin_not_allowed", "delivery_unavailable"]))),
 )]
@@ -255,13 +261,14 @@ async fn resend(
     facts: RequestFacts,
     Path(id): Path<String>,
     headers: HeaderMap,
-    Body(request): Body<ResendRequest>,
+    request: Option<Body<ResendRequest>>,
 ) -> Result<Response, Problem> {
     cookies::allowed_origin(&app, &headers)?;
     let device = cookies::device(&app, &headers);
+    let channel = request.and_then(|Body(request)| request.channel);
     let asked = app
         .sign_in
-        .resend(&challenge_id(&id)?, request.channel, facts.client_ip, device)
+        .resend(&challenge_id(&id)?, channel, facts.client_ip, device)
         .await?;
     Ok((StatusCode::ACCEPTED, Json(Challenge::from(asked))).into_response())
 }

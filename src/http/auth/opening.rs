@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::challenge_id;
-use crate::http::body::Body;
+use crate::http::body::{Body, MAX_BODY};
 use crate::http::{App, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest, cookies, whole_seconds};
 use crate::sign_in::{AccountState, CHOSEN_DIGITS, CODE_LENGTH, Grant, SessionKind, Verified, Verify};
 
@@ -85,8 +85,9 @@ struct RefreshRequest {
 
 impl FromFields for RefreshRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
+        // However long: what is no token of ours is 401, not a wrong field.
         fields
-            .required_text("refresh_token", 1..=2048)
+            .required_text("refresh_token", 1..=MAX_BODY)
             .map(|refresh_token| Self { refresh_token })
     }
 }
@@ -160,7 +161,10 @@ enum Session {
     path = "/api/v1/auth/challenges/{id}/verify",
     operation_id = "verifyChallenge",
     tag = "Sign-in",
-    params(("id" = String, Path, description = "The `challenge_id`")),
+    params(
+        ("id" = String, Path, description = "The `challenge_id`"),
+        ("X-Device-Token" = Option<String>, Header, description = "What the last sign-in of this device gave; browsers have a cookie"),
+    ),
     request_body = VerifyRequest,
     responses((status = 200, description = "Signed in", body = Session, headers(
         ("X-Device-Token" = String, description = "To be sent along with later challenges of this device"),
@@ -174,7 +178,9 @@ async fn verify(
     headers: HeaderMap,
     Body(request): Body<VerifyFields>,
 ) -> Result<Response, Problem> {
-    cookies::allowed_origin(&app, &headers)?;
+    if request.kind == SessionKind::Cookie {
+        cookies::allowed_origin(&app, &headers)?;
+    }
     let id = challenge_id(&id)?;
     let verify = Verify {
         id: &id,
@@ -201,7 +207,7 @@ fn signed_in(app: &App, verified: Verified) -> Response {
             headers.append(header::SET_COOKIE, cookie);
             headers.append(header::SET_COOKIE, cookies::set_device(app, &verified.device_token));
             Session::Cookie(CookieSession {
-                expires_in: grant.expires_in.as_secs(),
+                expires_in: whole_seconds(grant.expires_in),
                 account_state: state,
             })
         }
@@ -215,7 +221,7 @@ fn tokens(grant: Grant, account_state: Option<AccountWord>) -> Tokens {
         access_token: grant.access,
         expires_in: whole_seconds(grant.expires_in),
         refresh_token: grant.refresh.unwrap_or_default(),
-        refresh_expires_in: grant.refresh_expires_in.as_secs(),
+        refresh_expires_in: whole_seconds(grant.refresh_expires_in),
         account_state,
     }
 }
