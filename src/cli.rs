@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{self, Running};
 use crate::clock::Clock;
@@ -170,34 +171,47 @@ fn block_on(work: impl Future<Output = Result<ExitCode, String>>) -> Result<Exit
 }
 
 async fn serve(config: Config) -> Result<ExitCode, String> {
+    let stop = Stop::new()?;
     let running = app::start(config, None, Clock::system(), Entropy::system())
         .await
         .map_err(|error| error.to_string())?;
     tracing::info!(guests = running.url(), admin = running.admin_url(), "serving");
-    until_told_to_stop(running).await
+    until_told_to_stop(running, stop).await
 }
 
-async fn until_told_to_stop(running: Running) -> Result<ExitCode, String> {
-    told_to_stop().await;
+async fn until_told_to_stop(running: Running, stop: Stop) -> Result<ExitCode, String> {
+    stop.told().await;
     tracing::info!("stopping");
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns at SIGTERM or SIGINT.
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, listened for before anything is served: whoever stops us a moment after the start is heard, too.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be listened for: {error}"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Returns at either of them.
+    async fn told(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
 async fn run_demo(sources: Sources, listen: SocketAddr) -> Result<ExitCode, String> {
+    let stop = Stop::new()?;
     let entropy = Entropy::system();
     let folder = demo::Folder::new(&entropy).map_err(|error| format!("the folder for the demo's state: {error}"))?;
     let sandbox = start_sandbox(listen).await?;
@@ -209,15 +223,16 @@ async fn run_demo(sources: Sources, listen: SocketAddr) -> Result<ExitCode, Stri
         .await
         .map_err(|error| error.to_string())?;
     println!("{}", demo::greeting(&running.url(), &sandbox));
-    let ended = until_told_to_stop(running).await;
+    let ended = until_told_to_stop(running, stop).await;
     drop(folder);
     ended
 }
 
 async fn run_sandbox(listen: SocketAddr) -> Result<ExitCode, String> {
+    let stop = Stop::new()?;
     let sandbox = start_sandbox(listen).await?;
     println!("{}", demo::sandbox_greeting(&sandbox));
-    told_to_stop().await;
+    stop.told().await;
     sandbox.stop();
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Config, ConfigError, Sources};
+use crate::config::{Config, ConfigError, Sources, merge};
 use crate::entropy::Entropy;
 use crate::http::{Demo, DemoGuest};
 use crate::keys::hex;
@@ -63,22 +63,7 @@ pub fn config(
     );
     tree.insert("secret".into(), toml::Value::String(hex(&entropy.bytes::<32>())));
     merge(&mut tree, std::mem::take(&mut overrides.tree));
-    Config::read(
-        Sources {
-            tree,
-            problems: overrides.problems,
-        },
-        true,
-    )
-}
-
-fn merge(under: &mut toml::Table, over: toml::Table) {
-    for (key, value) in over {
-        match (under.get_mut(&key), value) {
-            (Some(toml::Value::Table(under)), toml::Value::Table(over)) => merge(under, over),
-            (_, value) => drop(under.insert(key, value)),
-        }
-    }
+    Config::read(Sources { tree, ..overrides }, true)
 }
 
 /// What the demo's pages are told.
