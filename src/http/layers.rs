@@ -89,6 +89,8 @@ impl Edge {
         let other_origin = cors::allowance(&inner.app, &parts.headers);
         let mut response = if let Some(response) = cors::preflight(&inner.app, &parts) {
             response
+        } else if let Err(problem) = operation.admits(if under_api { parts.uri.query() } else { None }) {
+            problem.into_response()
         } else {
             parts.extensions.insert(facts);
             // Most requests have no body, and nothing need be carried along for it.
@@ -239,7 +241,8 @@ fn text(request_id: &HeaderValue) -> &str {
     request_id.to_str().unwrap_or("-")
 }
 
-fn is_api(path: &str) -> bool {
+/// Whether the path is one of the contract's, and not a page or a gateway's report.
+pub(super) fn is_api(path: &str) -> bool {
     path.starts_with("/api/") || path.starts_with("/partner/")
 }
 

@@ -37,6 +37,26 @@ async fn paths_and_methods_that_do_not_exist_get_problem_documents() {
 }
 
 #[tokio::test]
+async fn a_query_that_nobody_reads_is_refused_and_not_ignored() {
+    let store = sqlite();
+    let cabinet = cabinet(&store).await;
+    for (method, path) in [
+        (Method::GET, "/api/v1/program?lang=en"),
+        (Method::GET, "/api/v1/me/balance?account_id=1"),
+        (Method::POST, "/api/v1/auth/challenges?phone=1"),
+        (Method::GET, "/partner/v1/account-groups?x"),
+    ] {
+        let answer = send(cabinet.request(method, path)).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert_eq!(answer.json()["errors"][0]["code"], "unknown", "{path}");
+    }
+    let plain = send(cabinet.request(Method::GET, "/api/v1/program?")).await;
+    assert_eq!(plain.status, StatusCode::OK);
+    let elsewhere = send(cabinet.request(Method::GET, "/?utm_source=mail")).await;
+    assert_eq!(elsewhere.status, StatusCode::OK, "pages are not the contract's");
+}
+
+#[tokio::test]
 async fn broken_bodies_get_problem_documents() {
     let store = sqlite();
     let cabinet = cabinet(&store).await;
