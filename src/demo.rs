@@ -101,10 +101,14 @@ pub fn greeting(url: &str, sandbox: &Sandbox) -> String {
 #[must_use]
 pub fn sandbox_greeting(sandbox: &Sandbox) -> String {
     format!(
-        "\n  ProBonus sandbox · песочница   {}/\n  token · ключ                  {}\n\n  guests · гости\n{}",
-        sandbox.url(),
+        "\n  ProBonus sandbox · песочница   {url}/\n  OpenAPI                        {url}/openapi.json\n  \
+         token · ключ                   {}\n  login, password · логин        {}, {}\n\n  \
+         guests · гости\n{}\n  Ctrl+C ends it · закончить: Ctrl+C",
         sandbox.token(),
-        guest_lines(sandbox)
+        sandbox.login().0,
+        sandbox.login().1,
+        guest_lines(sandbox),
+        url = sandbox.url(),
     )
 }
 
