@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::unreadable::Explained;
 use super::{App, Edge};
 
 /// A request's head must be there within this time; a connection without a request is closed after it.
@@ -119,6 +120,7 @@ fn connection(
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD));
+    let stream = Explained::new(stream, edge.clone());
     let service = service_fn(move |request| {
         let edge = edge.clone();
         async move { Ok::<_, std::convert::Infallible>(edge.answer(peer, request).await) }

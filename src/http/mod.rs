@@ -24,6 +24,7 @@ mod routes;
 mod sessions;
 mod signed_in;
 mod site;
+mod unreadable;
 
 use std::ops::Deref;
 use std::sync::Arc;

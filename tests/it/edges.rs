@@ -3,6 +3,7 @@
 use guest_cabinet::clock::Clock;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::cabinet::send;
 use crate::support::{TestCabinet, sqlite};
@@ -86,6 +87,34 @@ async fn broken_bodies_get_problem_documents() {
         let answer = send(request).await;
         assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
         assert_eq!(answer.code(), code);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_as_a_request_gets_a_problem_document() {
+    let store = sqlite();
+    let cabinet = cabinet(&store).await;
+    let address = cabinet.running.url().replace("http://", "");
+    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(100_000));
+    for request in [
+        long.as_bytes(),
+        b"GET /api/v1/\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.expect("a connection");
+        // Who sends so much may be cut off while sending.
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8(answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
+        assert!(
+            head.contains("content-type: application/problem+json") && head.contains("x-request-id: "),
+            "{head}"
+        );
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(body["code"], "malformed_request");
     }
 }
 
