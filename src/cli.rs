@@ -1,6 +1,6 @@
 //! The command line: what an operator types.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -150,10 +150,11 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             };
             block_on(examine(Config::read(file.sources(), false), questions))
         }
-        Command::Openapi => {
-            print!("{}", http::document_text());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Openapi => match std::io::stdout().write_all(http::document_text().as_bytes()) {
+            // Whoever reads only its beginning has seen enough.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+            _ => Ok(ExitCode::SUCCESS),
+        },
         Command::Operations { act, file } => {
             let config = Config::read(file.sources(), false).map_err(|error| error.to_string())?;
             block_on(operations(act, config))
@@ -222,7 +223,7 @@ async fn run_demo(sources: Sources, listen: SocketAddr) -> Result<ExitCode, Stri
     let running = app::start(config, Some(demo::described(&sandbox)), Clock::system(), entropy)
         .await
         .map_err(|error| error.to_string())?;
-    println!("{}", demo::greeting(&running.url(), &sandbox));
+    println!("{}", demo::greeting(&running.url(), &running.admin_url(), &sandbox));
     let ended = until_told_to_stop(running, stop).await;
     drop(folder);
     ended
@@ -318,8 +319,11 @@ fn hash_key(key: Option<String>, generate: bool) -> Result<ExitCode, String> {
         line
     };
     let key = key.trim();
+    if key.is_empty() {
+        return Err("there is no key to hash; --generate makes one".into());
+    }
     if key.len() < 16 {
-        return Err("the key is too short: at least 16 characters, or let --generate make one".into());
+        eprintln!("This key is short enough to be guessed; --generate makes a good one.");
     }
     println!("{}", hex(&crate::keys::sha256(key.as_bytes())));
     Ok(ExitCode::SUCCESS)

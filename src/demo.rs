@@ -84,12 +84,13 @@ pub fn described(sandbox: &Sandbox) -> Demo {
 
 /// What the demo prints when it is ready.
 #[must_use]
-pub fn greeting(url: &str, sandbox: &Sandbox) -> String {
+pub fn greeting(url: &str, admin_url: &str, sandbox: &Sandbox) -> String {
     format!(
         "\n  guest-cabinet demo · демо\n\n  \
          cabinet · кабинет      {url}/\n  \
          Swagger UI             {url}/docs\n  \
-         sandbox · песочница    {}/\n\n  \
+         sandbox · песочница    {}/\n  \
+         health · служебный     {admin_url}/health/ready\n\n  \
          guests to try · гости\n{}\n  \
          Codes appear here · коды появятся здесь. Ctrl+C ends the demo.\n",
         sandbox.url(),

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
+use guest_cabinet::app;
+use guest_cabinet::clock::Clock;
 use guest_cabinet::config::{Config, ConfigError, Scope, read_sources};
+use guest_cabinet::entropy::Entropy;
 
 fn serve(config: &str, environment: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
@@ -253,6 +256,25 @@ fn an_address_in_use_is_told_in_one_line() {
     let told = lines(&serve(SOUND, &[("CABINET_LISTEN", address.as_str())]));
     assert_eq!(told.len(), 1, "{told:#?}");
     assert!(told[0].starts_with("listen: cannot listen on"), "{}", told[0]);
+}
+
+#[tokio::test]
+async fn health_and_metrics_do_not_stand_in_the_demos_way() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\nadmin_listen = \"{}\"\n{SOUND}",
+        taken.local_addr().expect("an address")
+    );
+    let config = |demo| {
+        let mut sources = read_sources(None, std::iter::empty());
+        sources.tree = text.parse().expect("TOML");
+        Config::read(sources, demo).expect("sound")
+    };
+    let start = async |demo| app::start(config(demo), None, Clock::system(), Entropy::system()).await;
+    assert!(start(false).await.is_err());
+    let running = start(true).await.expect("it starts");
+    assert!(running.admin_url().starts_with("http://127.0.0.1:"));
+    running.stop().await;
 }
 
 #[test]
