@@ -97,6 +97,9 @@ impl Config {
     /// # Errors
     /// Every problem found, one line each.
     pub fn read(sources: Sources, demo: bool) -> Result<Self, ConfigError> {
+        if sources.unread {
+            return Err(ConfigError(sources.problems));
+        }
         let mut problems = Problems(sources.problems);
         let mut root = Section::root(sources.tree);
         let config = Self::read_root(&mut root, demo, &mut problems);

@@ -12,6 +12,8 @@ pub struct Sources {
     pub tree: Table,
     /// Lines about unreadable sources.
     pub problems: Vec<String>,
+    /// Whether the file cannot be read: what else is missing may stand in it.
+    pub unread: bool,
     /// Which variable gave a setting, by the setting's full name: problems name both.
     pub variables: BTreeMap<String, String>,
 }
@@ -32,6 +34,7 @@ pub fn read_sources(file: Option<&Path>, environment: impl Iterator<Item = (Stri
             },
         }
     }
+    sources.unread = !sources.problems.is_empty();
     let mut variables: Vec<(String, String)> = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
     variables.sort();
     let mut over = Table::new();

@@ -74,7 +74,7 @@ pub(super) fn complete(api: &mut OpenApi) {
     if let Some(components) = &mut api.components {
         for (name, schema) in &mut components.schemas {
             match schema {
-                RefOr::T(Schema::Object(body)) if sent.contains(name) => {
+                RefOr::T(Schema::Object(body)) if sent.contains(name) && !body.properties.is_empty() => {
                     body.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
                 }
                 RefOr::T(schema) if !sent.contains(name) => require_nullable_members(schema),

@@ -209,6 +209,17 @@ fn an_unreadable_secret_is_one_problem_and_an_unused_gateway_is_checked_too() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_the_only_problem_told() {
+    let broken = lines(&serve("[probonus\ntoken = \"t0ps3cret\"", &[]));
+    assert_eq!(broken.len(), 1, "{broken:#?}");
+    assert!(
+        broken[0].contains("line 1: not TOML") && !broken[0].contains("t0ps3cret"),
+        "{}",
+        broken[0]
+    );
+}
+
+#[test]
 fn the_stores_password_is_not_told_when_it_does_not_open() {
     let told = lines(&serve(
         SOUND,
