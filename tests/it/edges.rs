@@ -88,6 +88,8 @@ async fn broken_bodies_get_problem_documents() {
         assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
         assert_eq!(answer.code(), code);
     }
+    let told = send(post().header("accept-language", "en").json(&json!({ "fone": "1" }))).await;
+    assert_eq!(told.json()["detail"], "phone: Required; fone: No such field");
 }
 
 #[tokio::test]
