@@ -37,15 +37,15 @@ enum Command {
     Demo {
         #[command(flatten)]
         file: ConfigFile,
-        /// Where the sandbox listens
-        #[arg(long, default_value = "127.0.0.1:8090")]
-        sandbox_listen: SocketAddr,
+        /// Where the sandbox listens [default: 127.0.0.1:8090, or a free port]
+        #[arg(long)]
+        sandbox_listen: Option<SocketAddr>,
     },
     /// The ProBonus stand-in alone
     Sandbox {
-        /// Where it listens
-        #[arg(long, default_value = "127.0.0.1:8090")]
-        listen: SocketAddr,
+        /// Where it listens [default: 127.0.0.1:8090, or a free port]
+        #[arg(long)]
+        listen: Option<SocketAddr>,
     },
     /// Say in plain words whether serving makes sense, and what to change
     Doctor {
@@ -211,7 +211,7 @@ impl Stop {
     }
 }
 
-async fn run_demo(sources: Sources, listen: SocketAddr) -> Result<ExitCode, String> {
+async fn run_demo(sources: Sources, listen: Option<SocketAddr>) -> Result<ExitCode, String> {
     let stop = Stop::new()?;
     let entropy = Entropy::system();
     let folder = demo::Folder::new(&entropy).map_err(|error| format!("the folder for the demo's state: {error}"))?;
@@ -229,7 +229,7 @@ async fn run_demo(sources: Sources, listen: SocketAddr) -> Result<ExitCode, Stri
     ended
 }
 
-async fn run_sandbox(listen: SocketAddr) -> Result<ExitCode, String> {
+async fn run_sandbox(listen: Option<SocketAddr>) -> Result<ExitCode, String> {
     let stop = Stop::new()?;
     let sandbox = start_sandbox(listen).await?;
     println!("{}", demo::sandbox_greeting(&sandbox));
@@ -238,19 +238,19 @@ async fn run_sandbox(listen: SocketAddr) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A sandbox on `listen`; when that is taken, on a free port.
-async fn start_sandbox(listen: SocketAddr) -> Result<Sandbox, String> {
+/// A sandbox where it was asked for; else at the usual place or, when that is taken, on a free port.
+async fn start_sandbox(listen: Option<SocketAddr>) -> Result<Sandbox, String> {
     let at = |listen| SandboxConfig {
         listen,
         ..SandboxConfig::default()
     };
-    let started = match Sandbox::start(at(listen)).await {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Sandbox::start(at(SocketAddr::new(listen.ip(), 0))).await
-        }
+    let usual = SocketAddr::from(([127, 0, 0, 1], 8090));
+    let started = match Sandbox::start(at(listen.unwrap_or(usual))).await {
+        Err(_) if listen.is_none() => Sandbox::start(at(SocketAddr::new(usual.ip(), 0))).await,
         started => started,
     };
-    started.map_err(|error| format!("--sandbox-listen: cannot listen on {listen}: {error}"))
+    let place = listen.unwrap_or(usual);
+    started.map_err(|error| format!("the sandbox cannot listen on {place}: {error}"))
 }
 
 async fn examine(config: Result<Config, ConfigError>, questions: Questions) -> Result<ExitCode, String> {
