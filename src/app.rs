@@ -27,7 +27,8 @@ use crate::telemetry;
 pub enum StartError {
     /// An address cannot be listened on.
     #[error(
-        "{key}: cannot listen on {address}: {reason}. End the program that uses it, or set {key} to another address"
+        "{key}: cannot listen on {address}: {reason}. End the program that uses it, or set {key} (CABINET_{}) to another address",
+        key.to_ascii_uppercase()
     )]
     Listen {
         /// The setting.
@@ -69,7 +70,12 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let metrics = telemetry::metrics();
     let guests = listen("listen", config.listen).await?;
-    let admin = listen("admin_listen", config.admin_listen).await?;
+    let admin = listen("admin_listen", config.admin_listen).await;
+    // Whoever tries the demo does not look at health and metrics: they need not stand in its way.
+    let admin = match admin {
+        Err(_) if config.demo => listen("admin_listen", SocketAddr::new(config.admin_listen.ip(), 0)).await?,
+        admin => admin?,
+    };
     let address = guests
         .local_addr()
         .map_err(|error| StartError::Other(error.to_string()))?;

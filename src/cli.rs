@@ -1,11 +1,12 @@
 //! The command line: what an operator types.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{self, Running};
 use crate::clock::Clock;
@@ -36,15 +37,15 @@ enum Command {
     Demo {
         #[command(flatten)]
         file: ConfigFile,
-        /// Where the sandbox listens
-        #[arg(long, default_value = "127.0.0.1:8090")]
-        sandbox_listen: SocketAddr,
+        /// Where the sandbox listens [default: 127.0.0.1:8090, or a free port]
+        #[arg(long)]
+        sandbox_listen: Option<SocketAddr>,
     },
     /// The ProBonus stand-in alone
     Sandbox {
-        /// Where it listens
-        #[arg(long, default_value = "127.0.0.1:8090")]
-        listen: SocketAddr,
+        /// Where it listens [default: 127.0.0.1:8090, or a free port]
+        #[arg(long)]
+        listen: Option<SocketAddr>,
     },
     /// Say in plain words whether serving makes sense, and what to change
     Doctor {
@@ -149,10 +150,11 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             };
             block_on(examine(Config::read(file.sources(), false), questions))
         }
-        Command::Openapi => {
-            print!("{}", http::document_text());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Openapi => match std::io::stdout().write_all(http::document_text().as_bytes()) {
+            // Whoever reads only its beginning has seen enough.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+            _ => Ok(ExitCode::SUCCESS),
+        },
         Command::Operations { act, file } => {
             let config = Config::read(file.sources(), false).map_err(|error| error.to_string())?;
             block_on(operations(act, config))
@@ -170,34 +172,47 @@ fn block_on(work: impl Future<Output = Result<ExitCode, String>>) -> Result<Exit
 }
 
 async fn serve(config: Config) -> Result<ExitCode, String> {
+    let stop = Stop::new()?;
     let running = app::start(config, None, Clock::system(), Entropy::system())
         .await
         .map_err(|error| error.to_string())?;
     tracing::info!(guests = running.url(), admin = running.admin_url(), "serving");
-    until_told_to_stop(running).await
+    until_told_to_stop(running, stop).await
 }
 
-async fn until_told_to_stop(running: Running) -> Result<ExitCode, String> {
-    told_to_stop().await;
+async fn until_told_to_stop(running: Running, stop: Stop) -> Result<ExitCode, String> {
+    stop.told().await;
     tracing::info!("stopping");
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns at SIGTERM or SIGINT.
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, listened for before anything is served: whoever stops us a moment after the start is heard, too.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be listened for: {error}"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Returns at either of them.
+    async fn told(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
-async fn run_demo(sources: Sources, listen: SocketAddr) -> Result<ExitCode, String> {
+async fn run_demo(sources: Sources, listen: Option<SocketAddr>) -> Result<ExitCode, String> {
+    let stop = Stop::new()?;
     let entropy = Entropy::system();
     let folder = demo::Folder::new(&entropy).map_err(|error| format!("the folder for the demo's state: {error}"))?;
     let sandbox = start_sandbox(listen).await?;
@@ -208,33 +223,34 @@ async fn run_demo(sources: Sources, listen: SocketAddr) -> Result<ExitCode, Stri
     let running = app::start(config, Some(demo::described(&sandbox)), Clock::system(), entropy)
         .await
         .map_err(|error| error.to_string())?;
-    println!("{}", demo::greeting(&running.url(), &sandbox));
-    let ended = until_told_to_stop(running).await;
+    println!("{}", demo::greeting(&running.url(), &running.admin_url(), &sandbox));
+    let ended = until_told_to_stop(running, stop).await;
     drop(folder);
     ended
 }
 
-async fn run_sandbox(listen: SocketAddr) -> Result<ExitCode, String> {
+async fn run_sandbox(listen: Option<SocketAddr>) -> Result<ExitCode, String> {
+    let stop = Stop::new()?;
     let sandbox = start_sandbox(listen).await?;
     println!("{}", demo::sandbox_greeting(&sandbox));
-    told_to_stop().await;
+    stop.told().await;
     sandbox.stop();
     Ok(ExitCode::SUCCESS)
 }
 
-/// A sandbox on `listen`; when that is taken, on a free port.
-async fn start_sandbox(listen: SocketAddr) -> Result<Sandbox, String> {
+/// A sandbox where it was asked for; else at the usual place or, when that is taken, on a free port.
+async fn start_sandbox(listen: Option<SocketAddr>) -> Result<Sandbox, String> {
     let at = |listen| SandboxConfig {
         listen,
         ..SandboxConfig::default()
     };
-    let started = match Sandbox::start(at(listen)).await {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Sandbox::start(at(SocketAddr::new(listen.ip(), 0))).await
-        }
+    let usual = SocketAddr::from(([127, 0, 0, 1], 8090));
+    let started = match Sandbox::start(at(listen.unwrap_or(usual))).await {
+        Err(_) if listen.is_none() => Sandbox::start(at(SocketAddr::new(usual.ip(), 0))).await,
         started => started,
     };
-    started.map_err(|error| format!("--sandbox-listen: cannot listen on {listen}: {error}"))
+    let place = listen.unwrap_or(usual);
+    started.map_err(|error| format!("the sandbox cannot listen on {place}: {error}"))
 }
 
 async fn examine(config: Result<Config, ConfigError>, questions: Questions) -> Result<ExitCode, String> {
@@ -303,8 +319,11 @@ fn hash_key(key: Option<String>, generate: bool) -> Result<ExitCode, String> {
         line
     };
     let key = key.trim();
+    if key.is_empty() {
+        return Err("there is no key to hash; --generate makes one".into());
+    }
     if key.len() < 16 {
-        return Err("the key is too short: at least 16 characters, or let --generate make one".into());
+        eprintln!("This key is short enough to be guessed; --generate makes a good one.");
     }
     println!("{}", hex(&crate::keys::sha256(key.as_bytes())));
     Ok(ExitCode::SUCCESS)

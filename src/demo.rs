@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Config, ConfigError, Sources};
+use crate::config::{Config, ConfigError, Sources, merge};
 use crate::entropy::Entropy;
 use crate::http::{Demo, DemoGuest};
 use crate::keys::hex;
@@ -63,22 +63,7 @@ pub fn config(
     );
     tree.insert("secret".into(), toml::Value::String(hex(&entropy.bytes::<32>())));
     merge(&mut tree, std::mem::take(&mut overrides.tree));
-    Config::read(
-        Sources {
-            tree,
-            problems: overrides.problems,
-        },
-        true,
-    )
-}
-
-fn merge(under: &mut toml::Table, over: toml::Table) {
-    for (key, value) in over {
-        match (under.get_mut(&key), value) {
-            (Some(toml::Value::Table(under)), toml::Value::Table(over)) => merge(under, over),
-            (_, value) => drop(under.insert(key, value)),
-        }
-    }
+    Config::read(Sources { tree, ..overrides }, true)
 }
 
 /// What the demo's pages are told.
@@ -99,12 +84,13 @@ pub fn described(sandbox: &Sandbox) -> Demo {
 
 /// What the demo prints when it is ready.
 #[must_use]
-pub fn greeting(url: &str, sandbox: &Sandbox) -> String {
+pub fn greeting(url: &str, admin_url: &str, sandbox: &Sandbox) -> String {
     format!(
         "\n  guest-cabinet demo · демо\n\n  \
          cabinet · кабинет      {url}/\n  \
          Swagger UI             {url}/docs\n  \
-         sandbox · песочница    {}/\n\n  \
+         sandbox · песочница    {}/\n  \
+         health · служебный     {admin_url}/health/ready\n\n  \
          guests to try · гости\n{}\n  \
          Codes appear here · коды появятся здесь. Ctrl+C ends the demo.\n",
         sandbox.url(),
@@ -116,10 +102,14 @@ pub fn greeting(url: &str, sandbox: &Sandbox) -> String {
 #[must_use]
 pub fn sandbox_greeting(sandbox: &Sandbox) -> String {
     format!(
-        "\n  ProBonus sandbox · песочница   {}/\n  token · ключ                  {}\n\n  guests · гости\n{}",
-        sandbox.url(),
+        "\n  ProBonus sandbox · песочница   {url}/\n  OpenAPI                        {url}/openapi.json\n  \
+         token · ключ                   {}\n  login, password · логин        {}, {}\n\n  \
+         guests · гости\n{}\n  Ctrl+C ends it · закончить: Ctrl+C",
         sandbox.token(),
-        guest_lines(sandbox)
+        sandbox.login().0,
+        sandbox.login().1,
+        guest_lines(sandbox),
+        url = sandbox.url(),
     )
 }
 

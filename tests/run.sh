@@ -46,14 +46,21 @@ start_postgres() {
     if [ "$(id -u)" -eq 0 ]; then chown postgres: "$work/pg"; fi
     local port
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    as_postgres "$pg_bin/initdb" -D "$work/pg/data" -A trust -U postgres --no-sync >/dev/null
+    as_postgres "$pg_bin/initdb" -D "$work/pg/data" -A trust -U postgres --encoding=UTF8 --locale=C --no-sync >/dev/null
     as_postgres "$pg_bin/pg_ctl" -D "$work/pg/data" -l "$work/pg/log" -w start \
         -o "-p $port -k $work/pg -c listen_addresses=127.0.0.1 -c max_connections=400 -c fsync=off" >/dev/null
     export TEST_POSTGRES_URL="postgres://postgres@127.0.0.1:$port/postgres"
 }
 
-step "Debian packages"
+# A toolchain installed with rustup's smallest profile has neither.
+need_component() {
+    cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2"
+}
+
+step "Packages"
 need build-essential python3 python3-venv
+need_component fmt rustfmt
+need_component clippy clippy
 
 step "Format"
 cargo fmt --check

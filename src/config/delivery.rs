@@ -183,90 +183,93 @@ impl GatewayName {
 
 impl WebhookConfig {
     fn read(mut section: Section, used: bool, problems: &mut Problems) -> Option<Self> {
+        const CHANNELS: [&str; 5] = ["sms", "flash_call", "guest_call", "telegram", "other"];
         let url = address(&mut section, "url", None, used, problems);
         let secret = needed(&mut section, "secret", used, problems);
-        let config = Self {
-            report_secret: section.secret("report_secret", problems),
-            report_secret_previous: section.secret("report_secret_previous", problems),
-            allow_private: section.flag("allow_private", false, problems),
-            channels: channels(
-                &mut section,
-                &["sms", "flash_call", "guest_call", "telegram", "other"],
-                problems,
-            ),
+        let report_secret = section.secret("report_secret", problems);
+        let report_secret_previous = section.secret("report_secret_previous", problems);
+        let allow_private = section.flag("allow_private", false, problems);
+        let channels = channels(&mut section, &CHANNELS, problems);
+        section.finish(problems);
+        used.then_some(Self {
             url: url?,
             secret: secret?,
-        };
-        section.finish(problems);
-        used.then_some(config)
+            report_secret,
+            report_secret_previous,
+            allow_private,
+            channels,
+        })
     }
 }
 
 impl SmsruConfig {
     fn read(mut section: Section, used: bool, problems: &mut Problems) -> Option<Self> {
         let api_id = needed(&mut section, "api_id", used, problems);
-        let config = Self {
-            from: section.text("from", problems),
-            url: address(&mut section, "url", Some("https://sms.ru"), used, problems)?,
-            channels: channels(&mut section, &["sms", "guest_call", "flash_call"], problems),
-            api_id: api_id?,
-        };
+        let from = section.text("from", problems);
+        let url = address(&mut section, "url", Some("https://sms.ru"), used, problems);
+        let channels = channels(&mut section, &["sms", "guest_call", "flash_call"], problems);
         section.finish(problems);
-        used.then_some(config)
+        used.then_some(Self {
+            api_id: api_id?,
+            from,
+            url: url?,
+            channels,
+        })
     }
 }
 
 impl SmscConfig {
     fn read(mut section: Section, used: bool, problems: &mut Problems) -> Option<Self> {
-        let config = Self {
-            api_key: section.secret("api_key", problems),
-            login: section.secret("login", problems),
-            password: section.secret("password", problems),
-            sender: section.text("sender", problems),
-            callback_secret: section.secret("callback_secret", problems),
-            callback_path: section.secret("callback_path", problems),
-            url: address(&mut section, "url", Some("https://smsc.ru/sys/"), used, problems)?,
-        };
-        let ways = (
-            config.api_key.is_some(),
-            config.login.is_some() && config.password.is_some(),
-        );
-        if used && !matches!(ways, (true, false) | (false, true)) {
+        let before = problems.0.len();
+        let api_key = section.secret("api_key", problems);
+        let login = section.secret("login", problems);
+        let password = section.secret("password", problems);
+        let ways = (api_key.is_some(), login.is_some() && password.is_some());
+        if used && problems.0.len() == before && !matches!(ways, (true, false) | (false, true)) {
             problems.add(
                 &section.name("api_key"),
                 "is missing: give api_key, or login and password, not both",
             );
         }
+        let sender = section.text("sender", problems);
+        let callback_secret = section.secret("callback_secret", problems);
+        let callback_path = section.secret("callback_path", problems);
+        let url = address(&mut section, "url", Some("https://smsc.ru/sys/"), used, problems);
         section.finish(problems);
-        used.then_some(config)
+        used.then_some(Self {
+            api_key,
+            login,
+            password,
+            sender,
+            callback_secret,
+            callback_path,
+            url: url?,
+        })
     }
 }
 
 impl TelegramConfig {
     fn read(mut section: Section, used: bool, problems: &mut Problems) -> Option<Self> {
+        const USUAL: &str = "https://gatewayapi.telegram.org";
         let token = needed(&mut section, "token", used, problems);
-        let config = Self {
-            sender_username: section.text("sender_username", problems),
-            url: address(
-                &mut section,
-                "url",
-                Some("https://gatewayapi.telegram.org"),
-                used,
-                problems,
-            )?,
-            token: token?,
-        };
+        let sender_username = section.text("sender_username", problems);
+        let url = address(&mut section, "url", Some(USUAL), used, problems);
         section.finish(problems);
-        used.then_some(config)
+        used.then_some(Self {
+            token: token?,
+            sender_username,
+            url: url?,
+        })
     }
 }
 
+/// A secret that a gateway in use cannot do without.
 fn needed(section: &mut Section, key: &str, used: bool, problems: &mut Problems) -> Option<SecretString> {
-    let secret = section.secret(key, problems);
-    if used && secret.is_none() {
-        problems.add(&section.name(key), "is missing: this gateway is in delivery.gateways");
+    if used {
+        section.required_secret(key, "this gateway is in delivery.gateways", problems)
+    } else {
+        section.secret(key, problems)
     }
-    secret
 }
 
 /// An https address, or an http one on this machine.

@@ -26,6 +26,7 @@ pub use delivery::{DeliveryConfig, GatewayName, SmscConfig, SmsruConfig, Telegra
 pub use partners::{PartnerConfig, Scope, SettlingConfig};
 pub use probonus::{CredentialConfig, OPERATIONS, PhoneFormat, ProbonusConfig, Sums};
 pub use program::{Bilingual, CardIdentifier, Document, FieldName, FormField, ProgramConfig, ProgramLevel, Restaurant};
+pub(crate) use sources::merge;
 pub use sources::{Sources, read_sources};
 pub use web::WebConfig;
 
@@ -96,46 +97,43 @@ impl Config {
     /// # Errors
     /// Every problem found, one line each.
     pub fn read(sources: Sources, demo: bool) -> Result<Self, ConfigError> {
+        if sources.unread {
+            return Err(ConfigError(sources.problems));
+        }
         let mut problems = Problems(sources.problems);
         let mut root = Section::root(sources.tree);
-        let problems_ref = &mut problems;
-        let config = Self::read_root(&mut root, demo, problems_ref);
-        root.finish(problems_ref);
+        let config = Self::read_root(&mut root, demo, &mut problems);
+        root.finish(&mut problems);
         if problems.0.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError(problems.0))
+            return Ok(config);
         }
+        let named = |line: String| match line.split_once(": ") {
+            Some((setting, what)) if sources.variables.contains_key(setting) => {
+                format!("{setting} ({}): {what}", sources.variables[setting])
+            }
+            _ => line,
+        };
+        Err(ConfigError(problems.0.into_iter().map(named).collect()))
     }
 
     fn read_root(root: &mut Section, demo: bool, problems: &mut Problems) -> Self {
-        let address = "an address such as 127.0.0.1:8080";
-        let listen = root
-            .parsed("listen", address, problems)
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
-        let admin_listen = root
-            .parsed("admin_listen", address, problems)
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9090)));
-        let zone_name = root
-            .text("time_zone", problems)
-            .unwrap_or_else(|| "Europe/Moscow".into());
-        let time_zone = TimeZone::get(&zone_name).unwrap_or_else(|_| {
-            problems.add("time_zone", "must be an IANA time zone such as Europe/Moscow");
-            TimeZone::UTC
-        });
-        let secret = Self::master_secret(root, "secret", problems);
-        if secret.is_none() {
-            problems.add(
-                "secret",
-                "is missing: at least 32 random bytes, for example from `openssl rand -base64 32`",
-            );
+        let listen = Self::address(root, "listen", 8080, problems);
+        let admin_listen = Self::address(root, "admin_listen", 9090, problems);
+        let (zone_name, time_zone) = Self::zone(root, problems);
+        let what = "at least 32 random bytes, for example from `openssl rand -base64 32`";
+        let secret = root.required_secret("secret", what, problems);
+        let secret_previous = root.secret("secret_previous", problems);
+        for (key, secret) in [("secret", &secret), ("secret_previous", &secret_previous)] {
+            if secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < 32) {
+                problems.add(key, "is too short: at least 32 bytes");
+            }
         }
         Self {
             listen,
             admin_listen,
             public_url: Self::public_url(root, listen, problems),
             secret: secret.unwrap_or_default(),
-            secret_previous: Self::master_secret(root, "secret_previous", problems),
+            secret_previous,
             business_day_start: root
                 .parsed("business_day_start", "a time such as 06:00", problems)
                 .unwrap_or_default(),
@@ -154,12 +152,30 @@ impl Config {
         }
     }
 
-    fn master_secret(root: &mut Section, key: &str, problems: &mut Problems) -> Option<SecretString> {
-        let secret = root.secret(key, problems)?;
-        if secret.expose_secret().len() < 32 {
-            problems.add(key, "is too short: at least 32 bytes");
+    /// An address and port; `localhost` is this machine's.
+    fn address(root: &mut Section, key: &str, port: u16, problems: &mut Problems) -> SocketAddr {
+        let default = SocketAddr::from(([127, 0, 0, 1], port));
+        let Some(text) = root.text(key, problems) else {
+            return default;
+        };
+        let numeric = match text.trim().strip_prefix("localhost:") {
+            Some(port) => format!("127.0.0.1:{port}"),
+            None => text.trim().to_owned(),
+        };
+        numeric.parse().unwrap_or_else(|_| {
+            problems.add(key, "must be an address such as 127.0.0.1:8080");
+            default
+        })
+    }
+
+    fn zone(root: &mut Section, problems: &mut Problems) -> (String, TimeZone) {
+        let name = root.text("time_zone", problems);
+        let name = name.unwrap_or_else(|| "Europe/Moscow".into());
+        if let Ok(zone) = TimeZone::get(&name) {
+            return (name, zone);
         }
-        Some(secret)
+        problems.add("time_zone", "must be an IANA time zone such as Europe/Moscow");
+        ("UTC".into(), TimeZone::UTC)
     }
 
     fn public_url(root: &mut Section, listen: SocketAddr, problems: &mut Problems) -> Url {

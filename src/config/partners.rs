@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
+
 use super::reader::{Problems, Section};
 use crate::keys::unhex;
 use crate::model::Money;
@@ -74,13 +76,10 @@ pub(super) fn read(mut section: Section, problems: &mut Problems) -> BTreeMap<St
 
 impl PartnerConfig {
     fn read(mut section: Section, problems: &mut Problems) -> Option<Self> {
-        let hash = section.required_text(
-            "key_sha256",
-            "the key's hash, as `guest-cabinet hash-key` prints it",
-            problems,
-        );
-        let key_sha256 = unhex(hash.trim());
-        if key_sha256.is_none() && !hash.is_empty() {
+        let what = "the key's hash, as `guest-cabinet hash-key` prints it";
+        let hash = section.required_secret("key_sha256", what, problems);
+        let key_sha256 = hash.as_ref().and_then(|hash| unhex(hash.expose_secret().trim()));
+        if hash.is_some() && key_sha256.is_none() {
             problems.add(&section.name("key_sha256"), "must be 64 hexadecimal digits");
         }
         let names = section.list("scopes", problems).unwrap_or_default();

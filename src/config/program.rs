@@ -144,6 +144,17 @@ impl FieldName {
         }
     }
 
+    /// Whether an operator who writes `type = "<word>"` means this field's kind: other systems have other words for the same.
+    fn is_called(self, word: &str) -> bool {
+        let words: &[&str] = match self {
+            Self::FirstName | Self::LastName | Self::MiddleName => &["text", "string", "name"],
+            Self::Birthday => &["date", "day", "birthday"],
+            Self::Gender => &["choice", "enum", "select", "radio", "gender"],
+            Self::Email => &["email", "text", "string"],
+        };
+        words.contains(&word)
+    }
+
     fn labels(self) -> (&'static str, &'static str) {
         match self {
             Self::FirstName => ("Имя", "First name"),
@@ -223,7 +234,8 @@ fn bilingual(section: &mut Section, key: &str, default: (&str, &str), problems: 
     }
 }
 
-/// `forms` (Russian) or a table `forms = { ru, en }`, or `forms_ru` and `forms_en`.
+/// `forms` (Russian) or a table `forms = { ru, en }`, or `forms_ru` and `forms_en`; fewer forms than the language has: the last one serves
+/// for the rest.
 fn unit_forms(unit: &mut Section, problems: &mut Problems) -> (Vec<String>, Vec<String>) {
     const RU: &[&str] = &["бонус", "бонуса", "бонусов"];
     const EN: &[&str] = &["bonus", "bonuses"];
@@ -241,15 +253,15 @@ fn unit_forms(unit: &mut Section, problems: &mut Problems) -> (Vec<String>, Vec<
 }
 
 fn forms(section: &mut Section, key: &str, default: &[&str], problems: &mut Problems) -> Vec<String> {
-    let forms = section
-        .list(key, problems)
-        .unwrap_or_else(|| default.iter().map(|&form| form.into()).collect());
-    if forms.len() != default.len() {
+    let given = section.list(key, problems);
+    let mut forms = given.unwrap_or_else(|| default.iter().map(|&form| form.into()).collect());
+    if !(1..=default.len()).contains(&forms.len()) {
         problems.add(
             &section.name(key),
-            format_args!("must list {} forms, as in: {}", default.len(), default.join(", ")),
+            format_args!("must list up to {} forms, as in: {}", default.len(), default.join(", ")),
         );
     }
+    forms.resize(default.len(), forms.last().cloned().unwrap_or_default());
     forms
 }
 
@@ -283,20 +295,17 @@ fn levels(section: &mut Section, problems: &mut Problems) -> Vec<ProgramLevel> {
             .ok()
             .and_then(Money::from_minor)
             .unwrap_or(Money::ZERO);
-        if levels.last().is_some_and(|last| last.from_turnover >= from_turnover) {
-            problems.add(
-                &entry.name("from_turnover"),
-                "must be more than the level before it has",
-            );
+        if levels.iter().any(|other| other.from_turnover == from_turnover) {
+            problems.add(&entry.name("from_turnover"), "is that of another level, too");
         }
         entry.finish(problems);
         levels.push(ProgramLevel { name, from_turnover });
     }
+    levels.sort_by_key(|level| level.from_turnover);
     levels
 }
 
 fn form(section: &mut Section, problems: &mut Problems) -> Vec<FormField> {
-    let path = section.name("form");
     let entries = section.sections("form", problems);
     if entries.is_empty() {
         return FieldName::ALL.into_iter().map(usual_field).collect();
@@ -311,10 +320,13 @@ fn form(section: &mut Section, problems: &mut Problems) -> Vec<FormField> {
             );
             continue;
         };
+        if fields.iter().any(|field| field.name == name) {
+            problems.add(&entry.name("name"), "stands in the form twice");
+        }
         let usual = usual_field(name);
         let pattern_text = entry.text("pattern", problems).filter(|_| usual.max_length.is_some());
         let pattern = pattern(&entry.name("pattern"), pattern_text.as_deref(), problems);
-        if let Some(kind) = entry.text("type", problems).filter(|kind| *kind != name.kind()) {
+        if let Some(kind) = entry.text("type", problems).filter(|kind| !name.is_called(kind)) {
             let what = format_args!("cannot be {kind}: {} is {}", name.as_str(), name.kind());
             problems.add(&entry.name("type"), what);
         }
@@ -329,9 +341,6 @@ fn form(section: &mut Section, problems: &mut Problems) -> Vec<FormField> {
             label: bilingual(&mut entry, "label", name.labels(), problems),
         });
         entry.finish(problems);
-    }
-    if !fields.iter().any(|field| field.name == FieldName::FirstName) {
-        problems.add(&path, "must ask at least for first_name");
     }
     fields
 }

@@ -53,10 +53,10 @@ impl Section {
         self.table.remove(key)
     }
 
-    /// The table `key`; empty when absent.
+    /// The table `key`; empty when absent. In an environment variable a JSON object or an inline table.
     pub fn section(&mut self, key: &str, problems: &mut Problems) -> Section {
         let path = self.name(key);
-        let table = match self.take(key) {
+        let table = match self.take(key).map(structured) {
             None => Table::new(),
             Some(Value::Table(table)) => table,
             Some(_) => {
@@ -95,27 +95,24 @@ impl Section {
             .collect()
     }
 
-    /// The tables of the list `key`; in an environment variable a JSON list of objects.
+    /// The tables of the list `key`; in an environment variable a JSON or TOML list, or one variable per member: `…__0__NAME`.
     pub fn sections(&mut self, key: &str, problems: &mut Problems) -> Vec<Section> {
         let path = self.name(key);
-        let list = match self.take(key) {
-            None => return Vec::new(),
+        let list = match self.take(key).map(structured) {
+            None => Vec::new(),
             Some(Value::Array(list)) => list,
-            Some(Value::String(text)) if text.trim().is_empty() => return Vec::new(),
-            Some(Value::String(text)) => {
-                if let Ok(list) = serde_json::from_str(&text) {
-                    list
-                } else {
-                    problems.add(
-                        &path,
-                        "must be a list of tables (in the environment: a JSON list of objects)",
-                    );
-                    return Vec::new();
-                }
+            Some(Value::Table(members)) if members.keys().all(|index| index.parse::<u16>().is_ok()) => {
+                let mut members: Vec<(String, Value)> = members.into_iter().collect();
+                members.sort_by_key(|(index, _)| index.parse::<u16>().ok());
+                members.into_iter().map(|(_, member)| member).collect()
             }
+            Some(Value::String(text)) if text.trim().is_empty() => Vec::new(),
             Some(_) => {
-                problems.add(&path, "must be a list of tables");
-                return Vec::new();
+                problems.add(
+                    &path,
+                    "must be a list of tables (in the environment: a JSON list of objects)",
+                );
+                Vec::new()
             }
         };
         let mut sections = Vec::new();
@@ -200,43 +197,38 @@ impl Section {
         self.parsed(key, "true or false", problems).unwrap_or(default)
     }
 
-    /// A list of texts: a TOML list, or in the environment a comma-separated text.
+    /// A list of texts: a TOML list, or in the environment a comma-separated text or a JSON list.
     pub fn list(&mut self, key: &str, problems: &mut Problems) -> Option<Vec<String>> {
         let path = self.name(key);
-        match self.take(key)? {
-            Value::Array(items) => {
-                let texts: Option<Vec<String>> = items
-                    .into_iter()
-                    .map(|item| match item {
-                        Value::String(text) => Some(text),
-                        Value::Integer(number) => Some(number.to_string()),
-                        _ => None,
-                    })
-                    .collect();
-                if texts.is_none() {
-                    problems.add(&path, "must be a list of texts");
-                }
-                texts
+        let texts = match structured(self.take(key)?) {
+            Value::Array(items) => items
+                .into_iter()
+                .map(|item| match item {
+                    Value::String(text) => Some(text),
+                    Value::Integer(number) => Some(number.to_string()),
+                    _ => None,
+                })
+                .collect(),
+            Value::String(text) if !text.trim_start().starts_with('[') => {
+                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+                Some(texts.map(str::to_owned).collect())
             }
-            Value::String(text) if text.trim_start().starts_with('[') => {
-                let list = serde_json::from_str(&text).ok();
-                if list.is_none() {
-                    problems.add(&path, "must be a list of texts");
-                }
-                list
-            }
-            Value::String(text) => Some(
-                text.split(',')
-                    .map(str::trim)
-                    .filter(|t| !t.is_empty())
-                    .map(str::to_owned)
-                    .collect(),
-            ),
-            _ => {
-                problems.add(&path, "must be a list of texts");
-                None
-            }
+            _ => None,
+        };
+        if texts.is_none() {
+            problems.add(&path, "must be a list of texts");
         }
+        texts
+    }
+
+    /// A secret that must be given; one line when it is not.
+    pub fn required_secret(&mut self, key: &str, what: &str, problems: &mut Problems) -> Option<SecretString> {
+        let before = problems.0.len();
+        let secret = self.secret(key, problems);
+        if secret.is_none() && problems.0.len() == before {
+            problems.add(&self.name(key), format_args!("is missing: {what}"));
+        }
+        secret
     }
 
     /// A secret: `key`, or the content of the file named by `key_file`, less one line break at its end. An empty one counts as none.
@@ -285,6 +277,19 @@ impl Section {
     }
 }
 
+/// What an environment variable spells out in JSON or TOML; anything else as it is.
+fn structured(value: Value) -> Value {
+    let Value::String(text) = value else { return value };
+    if !text.trim_start().starts_with(['[', '{']) {
+        return Value::String(text);
+    }
+    let json = || serde_json::from_str::<serde_json::Value>(&text).ok();
+    let json = json().and_then(|json| Value::try_from(json).ok());
+    let toml = || format!("value = {text}").parse::<Table>().ok()?.remove("value");
+    json.or_else(toml).unwrap_or(Value::String(text))
+}
+
+/// The known key that was probably meant: not more than a third of it is written otherwise.
 fn nearest<'a>(key: &str, known: &'a [String]) -> Option<&'a String> {
     let distance = |other: &str| {
         let shared = key.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
@@ -302,7 +307,7 @@ fn nearest<'a>(key: &str, known: &'a [String]) -> Option<&'a String> {
     known
         .iter()
         .map(|other| (distance(other), other))
-        .filter(|(distance, _)| *distance <= 3)
+        .filter(|(distance, other)| *distance <= (other.chars().count() / 3).min(3))
         .min()
         .map(|(_, other)| other)
 }

@@ -1,5 +1,6 @@
 //! Where settings come from: the file first, the environment over it, as one tree.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -11,6 +12,10 @@ pub struct Sources {
     pub tree: Table,
     /// Lines about unreadable sources.
     pub problems: Vec<String>,
+    /// Whether the file cannot be read: what else is missing may stand in it.
+    pub unread: bool,
+    /// Which variable gave a setting, by the setting's full name: problems name both.
+    pub variables: BTreeMap<String, String>,
 }
 
 const PREFIX: &str = "CABINET_";
@@ -29,15 +34,41 @@ pub fn read_sources(file: Option<&Path>, environment: impl Iterator<Item = (Stri
             },
         }
     }
+    sources.unread = !sources.problems.is_empty();
     let mut variables: Vec<(String, String)> = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
     variables.sort();
+    let mut over = Table::new();
     for (name, value) in variables {
         let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
-        if !lay(&mut sources.tree, &path, value) {
+        if lay(&mut over, &path, value) {
+            sources.variables.insert(path.join("."), name);
+        } else {
             sources.problems.push(format!("{name}: does not name a setting"));
         }
     }
+    merge(&mut sources.tree, over);
     sources
+}
+
+/// Lays one tree over another. Names of tables that somebody chose are compared as the environment can spell them; a secret given in one
+/// way takes the place of the same secret given in the other.
+pub(crate) fn merge(under: &mut Table, over: Table) {
+    for key in over.keys() {
+        let twin = key.strip_suffix("_file").map_or(format!("{key}_file"), str::to_owned);
+        under.remove(&twin);
+    }
+    for (key, value) in over {
+        let known = under.keys().find(|known| spelled(known) == spelled(&key)).cloned();
+        let key = known.unwrap_or(key);
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => merge(under, over),
+            (_, value) => drop(under.insert(key, value)),
+        }
+    }
+}
+
+fn spelled(name: &str) -> String {
+    name.to_ascii_lowercase().replace('-', "_")
 }
 
 /// One line that shows no value: the file may hold secrets.
@@ -63,5 +94,33 @@ fn lay(table: &mut Table, path: &[String], value: String) -> bool {
                 _ => false,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(under: &str, over: &str) -> String {
+        let mut tree: Table = under.parse().expect("TOML");
+        merge(&mut tree, over.parse().expect("TOML"));
+        tree.to_string()
+    }
+
+    #[test]
+    fn what_lies_over_replaces_a_secret_however_it_was_given() {
+        assert_eq!(merged("secret = 'a'", "secret_file = '/b'"), "secret_file = \"/b\"\n");
+        assert_eq!(merged("secret_file = '/a'", "secret = 'b'"), "secret = \"b\"\n");
+        let both = merged("", "secret = 'a'\nsecret_file = '/b'");
+        assert!(both.contains("secret_file") && both.contains("secret = "), "{both}");
+    }
+
+    #[test]
+    fn a_name_somebody_chose_is_found_as_the_environment_spells_it() {
+        let merged = merged(
+            "[partners.Delivery-Club]\nmax_refill = 1",
+            "[partners.delivery_club]\nmax_refill = 2",
+        );
+        assert_eq!(merged, "[partners.Delivery-Club]\nmax_refill = 2\n");
     }
 }

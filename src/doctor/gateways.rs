@@ -1,9 +1,14 @@
 //! Whether codes will reach phones: each gateway is asked for its balance. Nothing is sent.
 
+use std::time::Duration;
+
 use super::{Mark, Report};
 use crate::clock::Clock;
 use crate::config::{Config, GatewayName};
 use crate::delivery::{GatewayAnswer, GatewayCheck, Reason, check};
+
+/// Longest time for a connection to the webhook's receiver.
+const TIME: Duration = Duration::from_secs(3);
 
 pub(super) async fn ask(config: &Config, clock: &Clock, report: &mut Report<'_>) {
     let checks = match check(&config.delivery, &config.public_url, clock).await {
@@ -27,11 +32,35 @@ pub(super) async fn ask(config: &Config, clock: &Clock, report: &mut Report<'_>)
     for check in &checks {
         tell(check, trouble, report);
     }
+    receiver(config, report).await;
     if config.delivery.gateways == [GatewayName::Telegram] {
         report.add(
             Mark::Look,
             "delivery.gateways: telegram – единственный канал; у многих гостей его нет",
             "delivery.gateways: telegram is the only channel; many guests do not have it",
+        );
+    }
+}
+
+/// Whether the webhook's receiver can be reached at all. One that is down now may be up tomorrow: it does not forbid serving.
+async fn receiver(config: &Config, report: &mut Report<'_>) {
+    let Some(webhook) = &config.delivery.webhook else {
+        return;
+    };
+    let port = webhook.url.port_or_known_default().unwrap_or(443);
+    let host = webhook.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let reached = tokio::time::timeout(TIME, tokio::net::TcpStream::connect((host, port))).await;
+    if matches!(reached, Ok(Ok(_))) {
+        report.add(
+            Mark::Good,
+            "webhook: приёмник на связи",
+            "webhook: the receiver can be reached",
+        );
+    } else {
+        report.add(
+            Mark::Look,
+            "delivery.webhook.url: приёмник не отвечает; пока так, коды не дойдут",
+            "delivery.webhook.url: the receiver cannot be reached; as long as it is so no code arrives",
         );
     }
 }
@@ -51,8 +80,8 @@ fn tell(check: &GatewayCheck, trouble: Mark, report: &mut Report<'_>) {
         ),
         GatewayAnswer::NotAsked => report.add(
             Mark::Good,
-            format!("{name}: проверить можно только отправкой"),
-            format!("{name}: can only be tried by sending"),
+            format!("{name}: проверить целиком можно только отправкой"),
+            format!("{name}: can only be tried in full by sending"),
         ),
         GatewayAnswer::Refused(Reason::Auth) => report.add(
             trouble,

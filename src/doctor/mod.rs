@@ -96,8 +96,8 @@ pub async fn examine(
             report.add(Mark::Good, "настройки прочитаны", "the configuration is read");
             probes::store(&config, &clock, &entropy, &mut report).await;
             gateways::ask(&config, &clock, &mut report).await;
-            probes::probonus(&config, questions, &clock, &entropy, &mut report).await;
-            swagger::compare(&config, questions.swagger.as_deref(), &mut report).await;
+            let answers = probes::probonus(&config, questions, &clock, &entropy, &mut report).await;
+            swagger::compare(&config, questions.swagger.as_deref(), answers, &mut report).await;
         }
     }
     let sense = report.lines.iter().all(|line| line.mark != Mark::Bad);

@@ -9,7 +9,7 @@ use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::model::{AccountId, GuestKey, Phone};
-use crate::probonus::{History, ProBonus, UpstreamError};
+use crate::probonus::{History, Operation, ProBonus, UpstreamError};
 use crate::store::Store;
 
 /// One question's time.
@@ -59,15 +59,16 @@ pub(super) async fn store(config: &Config, clock: &Clock, entropy: &Entropy, rep
     }
 }
 
+/// Tries ProBonus; whether anybody answers there.
 pub(super) async fn probonus(
     config: &Config,
     questions: &Questions,
     clock: &Clock,
     entropy: &Entropy,
     report: &mut Report<'_>,
-) {
+) -> bool {
     if !reachable(config, clock, report).await {
-        return;
+        return false;
     }
     let client = ProBonus::new(
         &config.probonus,
@@ -77,12 +78,13 @@ pub(super) async fn probonus(
     );
     let Ok(client) = client else {
         report.add(Mark::Bad, "TLS не настраивается", "TLS cannot be set up");
-        return;
+        return true;
     };
     if groups(config, &client, report).await {
         absent(config, &client, report).await;
         settling(questions, &client, config, report).await;
     }
+    true
 }
 
 /// Whether anything answers at the base address; its clock against ours.
@@ -94,20 +96,29 @@ async fn reachable(config: &Config, clock: &Clock, report: &mut Report<'_>) -> b
         Ok(client) => client.get(config.probonus.url.clone()).send().await,
         Err(error) => Err(error),
     };
-    let Ok(answer) = answer else {
+    let date = answer
+        .as_ref()
+        .ok()
+        .and_then(|answer| answer.headers().get("date"))
+        .cloned();
+    if answer.is_ok() {
+        report.add(Mark::Good, "probonus.url: ответ есть", "probonus.url: somebody answers");
+    } else {
         report.add(
             Mark::Bad,
             "probonus.url: по этому адресу никто не отвечает; проверьте адрес, порт и сеть",
             "probonus.url: nobody answers at this address; see to the address, the port and the network",
         );
-        return false;
-    };
-    report.add(Mark::Good, "probonus.url: ответ есть", "probonus.url: somebody answers");
-    let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+    }
     let theirs = date
-        .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
+        .and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok())
         .map(|date| date.timestamp());
-    let ours = clock.now();
+    clocks(clock.now(), theirs, report);
+    answer.is_ok()
+}
+
+/// Our clock by itself and, when ProBonus tells its own, beside it.
+fn clocks(ours: Timestamp, theirs: Option<Timestamp>, report: &mut Report<'_>) {
     let sane = ours >= Timestamp::from_second(1_767_225_600).unwrap_or(Timestamp::MIN);
     let skew = theirs.map_or(0, |theirs| (ours.as_second() - theirs.as_second()).abs());
     if !sane {
@@ -125,7 +136,6 @@ async fn reachable(config: &Config, clock: &Clock, report: &mut Report<'_>) -> b
     } else {
         report.add(Mark::Good, "часы идут верно", "the clock is right");
     }
-    true
 }
 
 /// Whether the credential is accepted, and the group there with its template.
@@ -139,7 +149,10 @@ async fn groups(config: &Config, client: &ProBonus, report: &mut Report<'_>) -> 
                 .filter(|group| group.have_template)
                 .map(|group| group.id.as_str())
                 .collect();
-            let usable = usable.join(", ");
+            let (usable_ru, usable) = match usable.join(", ") {
+                none if none.is_empty() => ("ни у одной".to_owned(), "none".to_owned()),
+                some => (some.clone(), some),
+            };
             match groups.iter().find(|group| group.id == *wanted) {
                 Some(group) if group.have_template => report.add(
                     Mark::Good,
@@ -149,7 +162,7 @@ async fn groups(config: &Config, client: &ProBonus, report: &mut Report<'_>) -> 
                 Some(_) => report.add(
                     Mark::Bad,
                     format!(
-                        "probonus.account_group_id: у группы {} нет шаблона; шаблон есть у: {usable}",
+                        "probonus.account_group_id: у группы {} нет шаблона; шаблон есть у: {usable_ru}",
                         wanted.as_str()
                     ),
                     format!(
@@ -160,7 +173,7 @@ async fn groups(config: &Config, client: &ProBonus, report: &mut Report<'_>) -> 
                 None => report.add(
                     Mark::Bad,
                     format!(
-                        "probonus.account_group_id: группы {} нет; шаблон есть у: {usable}",
+                        "probonus.account_group_id: группы {} нет; шаблон есть у: {usable_ru}",
                         wanted.as_str()
                     ),
                     format!(
@@ -182,8 +195,8 @@ async fn groups(config: &Config, client: &ProBonus, report: &mut Report<'_>) -> 
         Err(error) => {
             report.add(
                 Mark::Bad,
-                format!("account_groups: {}", why(error, true)),
-                format!("account_groups: {}", why(error, false)),
+                why(Operation::AccountGroups, config, error, true),
+                why(Operation::AccountGroups, config, error, false),
             );
             false
         }
@@ -203,8 +216,8 @@ async fn absent(config: &Config, client: &ProBonus, report: &mut Report<'_>) {
         ),
         Err(error) => report.add(
             Mark::Bad,
-            format!("find_by_phone: {}", why(error, true)),
-            format!("find_by_phone: {}", why(error, false)),
+            why(Operation::FindByPhone, config, error, true),
+            why(Operation::FindByPhone, config, error, false),
         ),
     }
     let sums = match config.probonus.sums {
@@ -268,13 +281,18 @@ async fn settling(questions: &Questions, client: &ProBonus, config: &Config, rep
         }
         Err(error) => report.add(
             Mark::Look,
-            format!("transactions: {}", why(error, true)),
-            format!("transactions: {}", why(error, false)),
+            why(Operation::Transactions, config, error, true),
+            why(Operation::Transactions, config, error, false),
         ),
     }
 }
 
-fn why(error: UpstreamError, russian: bool) -> String {
+/// What `operation` suffered, in plain words.
+fn why(operation: Operation, config: &Config, error: UpstreamError, russian: bool) -> String {
+    let name = operation.name();
+    let configured = config.probonus.methods.get(name).cloned();
+    let method = configured.unwrap_or_else(|| operation.usual_method());
+    let other = if method == http::Method::GET { "POST" } else { "GET" };
     let (ru, en) = match error {
         UpstreamError::Unavailable { .. } | UpstreamError::Overloaded => (
             "нет ответа вовремя (probonus.timeout_ms)".to_owned(),
@@ -282,8 +300,8 @@ fn why(error: UpstreamError, russian: bool) -> String {
         ),
         UpstreamError::CredentialRefused => ("ключ не принят".to_owned(), "the credential is refused".to_owned()),
         UpstreamError::Refused { status: 405 } => (
-            "метод не подходит: задайте другой в [probonus.methods]".to_owned(),
-            "the method does not fit: set another in [probonus.methods]".to_owned(),
+            format!("метод {method} не подходит; поставьте probonus.methods.{name} = \"{other}\""),
+            format!("{method} does not fit; set probonus.methods.{name} = \"{other}\""),
         ),
         UpstreamError::Refused { status } => (
             format!("отказ {status}: проверьте probonus.url и probonus.phone_format"),
@@ -294,5 +312,5 @@ fn why(error: UpstreamError, russian: bool) -> String {
             "the answer makes no sense: is it really ProBonus at this address? (probonus.url)".to_owned(),
         ),
     };
-    if russian { ru } else { en }
+    format!("{name}: {}", if russian { ru } else { en })
 }

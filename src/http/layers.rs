@@ -68,6 +68,26 @@ impl Edge {
         self.0.draining.load(Ordering::Relaxed)
     }
 
+    /// The whole answer to what cannot be read as a request, as it goes over the wire; the connection ends with it.
+    pub(super) fn refusal(&self) -> Vec<u8> {
+        let inner = &*self.0;
+        let request_id = inner.next_id();
+        let problem = Problem::new(ErrorCode::MalformedRequest);
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        let body = problem::write(&problem, Language::default(), text(&request_id), &mut head);
+        inner.common_headers(&mut head.headers, request_id, true);
+        head.headers
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        let mut wire = format!("HTTP/1.1 {}\r\n", problem.code.status()).into_bytes();
+        for (name, value) in &head.headers {
+            wire.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        wire.extend_from_slice(b"\r\n");
+        wire.extend(body);
+        wire
+    }
+
     /// Answers one request that came from `peer`.
     pub async fn answer<B>(&self, peer: SocketAddr, request: Request<B>) -> Response
     where
@@ -90,6 +110,8 @@ impl Edge {
         let other_origin = cors::allowance(&inner.app, &parts.headers);
         let mut response = if let Some(response) = cors::preflight(&inner.app, &parts) {
             response
+        } else if let Err(problem) = operation.admits(if under_api { parts.uri.query() } else { None }) {
+            problem.into_response()
         } else {
             // Most requests have no body, and nothing need be carried along for it.
             let body = if body.is_end_stream() {
@@ -253,7 +275,8 @@ fn text(request_id: &HeaderValue) -> &str {
     request_id.to_str().unwrap_or("-")
 }
 
-fn is_api(path: &str) -> bool {
+/// Whether the path is one of the contract's, and not a page or a gateway's report.
+pub(super) fn is_api(path: &str) -> bool {
     path.starts_with("/api/") || path.starts_with("/partner/")
 }
 

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::patience::{self, Noticed, Patience};
+use super::unreadable::Explained;
 use super::{App, Edge};
 
 #[cfg(target_os = "linux")]
@@ -118,6 +119,7 @@ fn connection(
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD));
+    let stream = Explained::new(stream, edge.clone());
     let patience = Patience::new();
     let waiting = patience.clone();
     let service = service_fn(move |request: Request<Incoming>| {

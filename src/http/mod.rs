@@ -26,6 +26,7 @@ mod routes;
 mod sessions;
 mod signed_in;
 mod site;
+mod unreadable;
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -1,22 +1,21 @@
 //! The OpenAPI document: what the handlers say of themselves, and what holds for all of them said once.
 //!
-//! A handler names the error codes that are particular to it in the extension `x-problems`; here each becomes a documented problem
-//! response, together with those that follow from the operation's shape: a body, a query, credentials.
+//! A handler names the error codes that are particular to it in the extension `x-problems`; each becomes a documented problem response,
+//! together with those that follow from the operation's shape: a body, a query, credentials. So do headers that many operations share.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod examples;
+mod headers;
+mod problems;
 
-use serde_json::{Value, json};
-use utoipa::openapi::example::ExampleBuilder;
-use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::{HttpMethod, Operation};
-use utoipa::openapi::response::{Response, ResponseBuilder};
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Schema, Type};
+use utoipa::openapi::{OpenApi, RefOr, Schema};
 use utoipa::{Modify, OpenApi as _};
 
-use super::{ErrorCode, FieldCode, Language, Problem, ProblemDocument};
-
-const PROBLEMS: &str = "x-problems";
+use super::ProblemDocument;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -69,27 +68,41 @@ pub(super) fn skeleton() -> OpenApi {
     Api::openapi()
 }
 
-/// Adds the problem responses to every operation.
+/// Adds what holds for all operations: problems, headers, examples.
 pub(super) fn complete(api: &mut OpenApi) {
-    require_nulls(api);
+    let sent = sent_schemas(api);
+    if let Some(components) = &mut api.components {
+        for (name, schema) in &mut components.schemas {
+            match schema {
+                RefOr::T(Schema::Object(body)) if sent.contains(name) && !body.properties.is_empty() => {
+                    body.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+                }
+                RefOr::T(schema) if !sent.contains(name) => require_nullable_members(schema),
+                _ => {}
+            }
+        }
+    }
     for (path, item) in &mut api.paths.paths {
         let operations = [
-            (HttpMethod::Get, &mut item.get),
-            (HttpMethod::Post, &mut item.post),
-            (HttpMethod::Put, &mut item.put),
-            (HttpMethod::Patch, &mut item.patch),
-            (HttpMethod::Delete, &mut item.delete),
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.patch,
+            &mut item.delete,
         ];
-        for (method, operation) in operations {
-            if let Some(operation) = operation {
-                add_problems(path, &method, operation);
-            }
+        for operation in operations.into_iter().flatten() {
+            // Said openly: these need no credentials.
+            operation.security.get_or_insert_default();
+            examples::add(operation);
+            problems::add(path, operation);
+            headers::add(operation);
         }
     }
 }
 
-/// In answers an unknown value is `null` and never left out, so every nullable member is a required one. What is sent to us may leave out.
-fn require_nulls(api: &mut OpenApi) {
+/// The names of all schemas that a request's body is made of. An unknown member of theirs is refused; what is `null` may be left out. In
+/// answers it is the other way round: an unknown value is `null` and never left out, so every nullable member is a required one.
+fn sent_schemas(api: &OpenApi) -> BTreeSet<String> {
     let mut sent = BTreeSet::new();
     for item in api.paths.paths.values() {
         for operation in [&item.get, &item.post, &item.put, &item.patch, &item.delete]
@@ -99,17 +112,13 @@ fn require_nulls(api: &mut OpenApi) {
             sent.append(&mut named_in(&operation.request_body));
         }
     }
-    let Some(components) = &mut api.components else { return };
+    let Some(components) = &api.components else { return sent };
     let mut fresh: Vec<String> = sent.iter().cloned().collect();
     while let Some(name) = fresh.pop() {
         let inner = named_in(&components.schemas.get(&name));
         fresh.extend(inner.into_iter().filter(|inner| sent.insert(inner.clone())));
     }
-    for (name, schema) in &mut components.schemas {
-        if let (false, RefOr::T(schema)) = (sent.contains(name), schema) {
-            require_nullable_members(schema);
-        }
-    }
+    sent
 }
 
 fn require_nullable_members(schema: &mut Schema) {
@@ -144,122 +153,4 @@ fn named_in(part: &impl serde::Serialize) -> BTreeSet<String> {
     pieces
         .filter_map(|piece| Some(piece.split_once('"')?.0.to_owned()))
         .collect()
-}
-
-fn add_problems(path: &str, method: &HttpMethod, operation: &mut Operation) {
-    let mut codes = named_codes(path, operation);
-    let secured =
-        |name: &str| serde_json::to_string(&operation.security).is_ok_and(|text| text.contains(&format!("\"{name}\"")));
-    if secured("bearer") || secured("cookie") {
-        codes.extend([
-            ErrorCode::AmbiguousCredentials,
-            ErrorCode::Unauthenticated,
-            ErrorCode::SessionExpired,
-        ]);
-    }
-    if secured("cookie") {
-        codes.extend([ErrorCode::CsrfHeaderMissing, ErrorCode::OriginNotAllowed]);
-    }
-    if secured("partner") {
-        codes.extend([ErrorCode::Unauthenticated, ErrorCode::ScopeMissing]);
-    }
-    if operation.request_body.is_some() {
-        codes.extend([
-            ErrorCode::MalformedRequest,
-            ErrorCode::BodyTooLarge,
-            ErrorCode::UnsupportedMediaType,
-            ErrorCode::ValidationFailed,
-        ]);
-    }
-    if operation.parameters.as_ref().is_some_and(|list| !list.is_empty()) && *method == HttpMethod::Get {
-        codes.push(ErrorCode::ValidationFailed);
-    }
-    codes.extend([ErrorCode::Internal, ErrorCode::Overloaded]);
-    let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
-    for code in ErrorCode::ALL.iter().filter(|code| codes.contains(code)) {
-        by_status.entry(code.status().as_u16()).or_default().push(*code);
-    }
-    for (status, codes) in by_status {
-        operation
-            .responses
-            .responses
-            .insert(status.to_string(), RefOr::T(response(status, &codes)));
-    }
-}
-
-/// Takes the codes an operation names for itself.
-fn named_codes(path: &str, operation: &mut Operation) -> Vec<ErrorCode> {
-    let listed = operation
-        .extensions
-        .as_ref()
-        .and_then(|extensions| extensions.get(PROBLEMS).cloned());
-    let names: Vec<String> = listed.map_or_else(Vec::new, |list| serde_json::from_value(list).unwrap_or_default());
-    let others = operation.extensions.take().map(|extensions| {
-        let others = extensions.iter().filter(|(name, _)| *name != PROBLEMS);
-        others
-            .fold(ExtensionsBuilder::new(), |kept, (name, value)| {
-                kept.add(name, value.clone())
-            })
-            .build()
-    });
-    operation.extensions = others.filter(|extensions| !extensions.is_empty());
-    let code_of = |name: &String| {
-        let code = ErrorCode::ALL.iter().find(|code| code.as_str() == name);
-        *code.unwrap_or_else(|| panic!("{path} names {name}, which is no error code"))
-    };
-    names.iter().map(code_of).collect()
-}
-
-fn response(status: u16, codes: &[ErrorCode]) -> Response {
-    let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
-    let examples = codes.iter().map(|code| {
-        let example = ExampleBuilder::new()
-            .summary(code.title(Language::En))
-            .value(Some(example(*code)));
-        (code.as_str(), RefOr::T(example.build()))
-    });
-    let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("ProblemDocument")))
-        .examples_from_iter(examples);
-    let mut response = ResponseBuilder::new()
-        .description(names.join(" · "))
-        .content("application/problem+json", content.build());
-    let header = |description: &str, kind| {
-        HeaderBuilder::new()
-            .description(Some(description))
-            .schema(Some(ObjectBuilder::new().schema_type(kind)))
-            .build()
-    };
-    match status {
-        401 => response = response.header("WWW-Authenticate", header("How to sign in.", Type::String)),
-        429 | 503 => {
-            response = response.header(
-                "Retry-After",
-                header("Seconds after which to try again.", Type::Integer),
-            );
-        }
-        _ => {}
-    }
-    if status == 429 {
-        response = response
-            .header("RateLimit-Policy", header("The limits that apply.", Type::String))
-            .header(
-                "RateLimit",
-                header("What is left of the exhausted limit.", Type::String),
-            );
-    }
-    response.build()
-}
-
-fn example(code: ErrorCode) -> Value {
-    let mut problem = Problem::new(code);
-    match code {
-        ErrorCode::ValidationFailed => problem.errors = vec![("field".into(), FieldCode::Required)],
-        ErrorCode::CodeIncorrect => problem.attempts_left = Some(4),
-        ErrorCode::TooManyRequests | ErrorCode::UpstreamUnavailable | ErrorCode::Overloaded => {
-            problem.retry_after = Some(5);
-        }
-        _ => {}
-    }
-    json!(problem.document(Language::Ru, "0198c2f06f7e7b1c9c550d6f3b9a2f11"))
 }

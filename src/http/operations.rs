@@ -1,4 +1,5 @@
-//! Which operation a request is, for counting: the path's template and a closed set of names, never the path itself.
+//! Which operation a request is, for counting and for refusing what it does not know: the path's template and a closed set of names, never
+//! the path itself.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,9 +7,11 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use matchit::Router;
 use metrics::{Counter, Histogram, counter, histogram};
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::{Operation as Described, Parameter, ParameterIn};
+use utoipa::openapi::{OpenApi, RefOr};
 
 use super::quick::QuickView;
+use super::{Fields, Problem};
 
 /// The table from paths to operations.
 pub(super) struct Operations {
@@ -27,18 +30,32 @@ pub(super) struct Operation {
     pub id: &'static str,
     /// The view that it reads, when that takes no more than knowing who asks.
     pub view: Option<QuickView>,
+    /// Whether it reads the address' query.
+    queried: bool,
     by_class: [Counter; 5],
     seconds: Histogram,
 }
 
 impl Operation {
-    fn new(id: &'static str) -> Self {
+    fn new(id: &'static str, queried: bool) -> Self {
         let class = |name: &'static str| counter!("cabinet_http_requests_total", "operation" => id, "status" => name);
         Self {
             id,
             view: QuickView::of_operation(id),
+            queried,
             by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
             seconds: histogram!("cabinet_http_seconds", "operation" => id),
+        }
+    }
+
+    /// Refuses a query where none is read: what nobody knows is never ignored.
+    ///
+    /// # Errors
+    /// 422 that names what was asked.
+    pub fn admits(&self, query: Option<&str>) -> Result<(), Problem> {
+        match query {
+            Some(query) if !self.queried => Fields::of_query(query).done(),
+            _ => Ok(()),
         }
     }
 
@@ -50,17 +67,23 @@ impl Operation {
     }
 }
 
+fn is_queried(operation: &Described) -> bool {
+    let in_query = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query);
+    operation.parameters.iter().flatten().any(in_query)
+}
+
 impl Operations {
     /// The operations of `document`.
     pub fn of(document: &OpenApi) -> Self {
-        let mut all = vec![Operation::new("other")];
+        let mut all = vec![Operation::new("other", true)];
         let mut plain = HashMap::default();
         let mut templates = Router::new();
         for (path, item) in &document.paths.paths {
             let by_method = [&item.get, &item.post, &item.put, &item.patch, &item.delete].map(|operation| {
-                let id = operation.as_ref()?.operation_id.as_deref()?;
+                let operation = operation.as_ref()?;
+                let id = operation.operation_id.as_deref()?;
                 // Lives as long as the process; there are a few dozen.
-                all.push(Operation::new(id.to_owned().leak()));
+                all.push(Operation::new(id.to_owned().leak(), is_queried(operation)));
                 Some(all.len() - 1)
             });
             if path.contains('{') {

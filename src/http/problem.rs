@@ -175,6 +175,22 @@ impl Problem {
         self
     }
 
+    /// What happened this time: the wrong fields, or when to come again.
+    fn detail(&self, language: Language) -> String {
+        let title = self.code.title(language);
+        let fields: Vec<String> = self
+            .errors
+            .iter()
+            .map(|(field, code)| format!("{field}: {}", code.message(language)))
+            .collect();
+        match (fields.is_empty(), self.retry_after, language) {
+            (false, _, _) => fields.join("; "),
+            (true, Some(seconds), Language::Ru) => format!("{title}. Повторите через {seconds} с"),
+            (true, Some(seconds), Language::En) => format!("{title}. Try again in {seconds} s"),
+            (true, None, _) => title.to_owned(),
+        }
+    }
+
     /// The document in `language`.
     #[must_use]
     pub fn document(&self, language: Language, request_id: &str) -> ProblemDocument {
@@ -182,7 +198,7 @@ impl Problem {
             r#type: format!("urn:guest-cabinet:problem:{}", self.code.as_str()),
             title: self.code.title(language).to_owned(),
             status: self.code.status().as_u16(),
-            detail: self.code.title(language).to_owned(),
+            detail: self.detail(language),
             code: self.code,
             request_id: request_id.to_owned(),
             errors: self
@@ -212,7 +228,8 @@ pub struct ProblemDocument {
     /// The HTTP status.
     #[schema(example = 422)]
     pub status: u16,
-    /// What to do about it.
+    /// What happened this time: the wrong fields, or when to come again.
+    #[schema(example = "email: Неверный формат")]
     pub detail: String,
     /// The code programs go by.
     pub code: ErrorCode,

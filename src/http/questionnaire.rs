@@ -119,7 +119,9 @@ impl Reader<'_> {
         let text = name.as_str();
         let asked = self.form_field(name);
         let required = asked.is_some_and(|field| field.required);
-        let allowed = asked.is_some_and(|field| self.signing_up || field.editable);
+        // A name may be given when signing up even where the operator's form does not ask for it.
+        let name_at_sign_up = self.signing_up && matches!(name, FieldName::FirstName | FieldName::LastName);
+        let allowed = asked.map_or(name_at_sign_up, |field| self.signing_up || field.editable);
         if !self.fields.has(text) {
             if self.signing_up && required {
                 self.fields.problem(text, FieldCode::Required);

@@ -74,11 +74,20 @@ impl Operation {
                 "phone",
                 "firstName",
                 "lastName",
+                "middleName",
                 "birthday",
                 "gender",
                 "email",
             ],
-            Self::Update => &["id", "firstName", "lastName", "birthday", "gender", "email"],
+            Self::Update => &[
+                "id",
+                "firstName",
+                "lastName",
+                "middleName",
+                "birthday",
+                "gender",
+                "email",
+            ],
             Self::Refill => &["accountId", "sum", "comment"],
             Self::Transactions => &["accountId", "dateFrom", "dateTo"],
             Self::Balance => &["accountId"],
@@ -95,6 +104,35 @@ impl Operation {
                 "moneySpentSum",
                 "checkData",
             ],
+        }
+    }
+
+    /// Members of its answer that we cannot do without, each in all accepted spellings.
+    #[must_use]
+    pub fn answer(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::Login | Self::RefreshToken => &[
+                &["accessToken", "access_token", "token"],
+                &["refreshToken", "refresh_token"],
+            ],
+            Self::AccountGroups => &[&["id"], &["haveTemplate"]],
+            Self::FindByPhone => &[
+                &["id", "accountId"],
+                &["firstName", "name"],
+                &["lastName", "surname"],
+                &["level"],
+                &["coupons"],
+            ],
+            Self::Transactions => &[
+                &["id"],
+                &["date", "createdAt"],
+                &["type", "operation"],
+                &["sum", "amount"],
+                &["checkId"],
+            ],
+            Self::Balance => &[&["balance"], &["details", "burnings", "expirations"]],
+            Self::Check => &[&["id"], &["items", "dishes"]],
+            Self::InsertByTemplate | Self::Update | Self::Refill | Self::RegisterCheck => &[],
         }
     }
 

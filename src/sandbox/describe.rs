@@ -1,7 +1,10 @@
 //! The sandbox' own description, where clients and doctors look for a vendor's Swagger.
 
+mod controls;
+
 use serde_json::{Map, Value, json};
 
+use super::Dialect;
 use super::api::OPERATIONS;
 
 /// Where it is found.
@@ -61,94 +64,74 @@ fn arguments(operation: &str) -> &'static [(&'static str, &'static str, bool)] {
     }
 }
 
-/// Controls: method, path, what it does.
-const CONTROLS: [(&str, &str, &str); 17] = [
-    ("get", "/sandbox", "How the sandbox stands"),
-    ("get", "/sandbox/guests", "The guests to try"),
-    (
-        "get",
-        "/sandbox/accounts/{id}",
-        "Everything about an account, with what was booked",
-    ),
-    (
-        "post",
-        "/sandbox/till/purchase",
-        "A purchase: {phone, sum, bonus_spent?, restaurant?, delay_days?}",
-    ),
-    (
-        "post",
-        "/sandbox/till/spend",
-        "A purchase paid with bonuses: {phone, sum}",
-    ),
-    (
-        "post",
-        "/sandbox/till/refund",
-        "Takes a purchase back: {phone, check_id?}",
-    ),
-    ("post", "/sandbox/clock", "Moves time forward: {days?, seconds?}"),
-    ("get", "/sandbox/faults", "The ordered faults"),
-    (
-        "post",
-        "/sandbox/faults",
-        "Orders a fault: {operation, phone?, kind, status?, latency_ms?, retry_after?, count?, percent?}",
-    ),
-    ("delete", "/sandbox/faults", "No more faults"),
-    (
-        "put",
-        "/sandbox/credential",
-        "Revokes our credential, or not: {revoked}",
-    ),
-    ("get", "/sandbox/dialect", "How it speaks"),
-    ("put", "/sandbox/dialect", "Speaks otherwise"),
-    ("get", "/sandbox/journal", "Calls that were made, with counts"),
-    ("delete", "/sandbox/journal", "Forgets the calls"),
-    ("post", "/sandbox/reset", "Everything as at the beginning"),
-    ("get", "/", "The page with all of this"),
-];
-
-pub(super) fn document() -> Value {
+/// The document, in the dialect that is spoken now.
+pub(super) fn document(dialect: &Dialect) -> Value {
     let mut paths = Map::new();
     for (operation, path, reads) in OPERATIONS {
-        paths.insert(path.to_owned(), described(operation, reads));
+        paths.insert(path.to_owned(), described(operation, reads && !dialect.post_reads));
     }
-    for (method, path, summary) in CONTROLS {
-        let entry = paths.entry(path).or_insert_with(|| json!({}));
-        entry[method] = json!({
-            "summary": summary, "tags": ["sandbox"], "responses": { "200": { "description": "Done" } },
-        });
-    }
+    controls::add(&mut paths);
+    let scheme = if dialect.token_header.is_empty() {
+        json!({ "type": "http", "scheme": "bearer" })
+    } else {
+        json!({ "type": "apiKey", "in": "header", "name": dialect.token_header })
+    };
     json!({
         "openapi": "3.1.0",
-        "info": { "title": "ProBonus sandbox", "version": "0" },
+        "info": {
+            "title": "ProBonus sandbox", "version": "0", "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+            "description": "A stateful ProBonus stand-in: the eleven operations, and under `/sandbox` everything that controls it.",
+        },
+        "servers": [{ "url": "/", "description": "This sandbox" }],
+        "tags": [
+            { "name": "ProBonus", "description": "What ProBonus answers." },
+            { "name": "sandbox", "description": "Guests, a till, a clock, faults, dialects." },
+        ],
         "paths": paths,
-        "components": { "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } } },
+        "components": { "securitySchemes": { "token": scheme } },
         "security": [{ "token": [] }],
     })
 }
 
-fn described(operation: &str, reads: bool) -> Value {
+fn summary(operation: &str) -> &'static str {
+    match operation {
+        "login" => "Gives a bearer token and a refresh token",
+        "refresh_token" => "Gives a new pair",
+        "account_groups" => "The groups; new accounts need one with a template",
+        "find_by_phone" => "Nearly everything about a guest",
+        "insert_by_template" => "Makes an account by its group's template",
+        "update" => "Changes the questionnaire",
+        "refill" => "Accrues bonuses",
+        "transactions" => "The movements of a period, or the last ones",
+        "get_balance_extended" => "The balance: when and how much burns",
+        "get_by_id" => "A check down to its dishes",
+        _ => "Books a purchase made outside; nobody looks whether its GUID was there before",
+    }
+}
+
+fn described(operation: &str, by_query: bool) -> Value {
     let arguments = arguments(operation);
-    let answers =
-        json!({ "200": { "description": "The answer" }, "401": { "description": "The credential is refused" } });
-    if reads {
+    let mut described = json!({
+        "operationId": operation, "summary": summary(operation), "tags": ["ProBonus"],
+        "responses": {
+            "200": { "description": "The answer; how it looks depends on the dialect", "content": { "application/json": {} } },
+            "400": { "description": "The arguments make no sense" },
+            "401": { "description": "The credential is refused" },
+        },
+    });
+    if matches!(operation, "login" | "refresh_token") {
+        described["security"] = json!([]);
+    }
+    if by_query {
         let parameter = |(name, kind, required): &(&str, &str, bool)| json!({ "name": name, "in": "query", "required": required, "schema": { "type": kind } });
-        let parameters: Vec<Value> = arguments.iter().map(parameter).collect();
-        return json!({
-            "get": { "operationId": operation, "tags": ["ProBonus"], "parameters": parameters, "responses": answers },
-        });
+        described["parameters"] = arguments.iter().map(parameter).collect();
+        return json!({ "get": described });
     }
     let property = |(name, kind, _): &(&str, &str, bool)| ((*name).to_owned(), json!({ "type": kind }));
     let properties: Map<String, Value> = arguments.iter().map(property).collect();
-    let required: Vec<&str> = arguments
-        .iter()
-        .filter(|(_, _, required)| *required)
-        .map(|(name, _, _)| *name)
-        .collect();
+    let required = arguments.iter().filter(|(_, _, required)| *required);
+    let required: Vec<&str> = required.map(|(name, _, _)| *name).collect();
     let schema = json!({ "type": "object", "properties": properties, "required": required });
-    json!({
-        "post": {
-            "operationId": operation, "tags": ["ProBonus"], "responses": answers,
-            "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
-        },
-    })
+    described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+    json!({ "post": described })
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::api::OPERATIONS;
+
 /// A fault as it is ordered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +45,32 @@ fn always() -> u64 {
     100
 }
 
+impl Fault {
+    /// What makes no sense about the order; nothing when it does.
+    pub fn problem(&self) -> Option<&'static str> {
+        let known = self.operation == "*" || OPERATIONS.iter().any(|(name, _, _)| *name == self.operation);
+        if !known {
+            Some("operation: one of the eleven, or *")
+        } else if self.latency_ms > 120_000 {
+            Some("latency_ms: at most two minutes")
+        } else if http::StatusCode::from_u16(self.status).is_err() {
+            Some("status: no HTTP status")
+        } else if self.count == Some(0) {
+            Some("count: from 1; without it every call is met")
+        } else {
+            None
+        }
+    }
+
+    /// Whether it was ordered for the guest with this phone, however the order spells it.
+    fn is_for(&self, guest: Option<&str>) -> bool {
+        let Some(wanted) = &self.phone else { return true };
+        let digits: String = wanted.chars().filter(char::is_ascii_digit).collect();
+        let national = digits.strip_prefix('8').map(|rest| format!("7{rest}"));
+        guest.is_some_and(|guest| guest == digits || national.is_some_and(|national| guest == national))
+    }
+}
+
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,6 +104,23 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Latency,
+        Self::Status,
+        Self::Garbage,
+        Self::Html,
+        Self::Truncated,
+        Self::WrongType,
+        Self::Hang,
+        Self::Drip,
+        Self::Oversized,
+        Self::ResetBefore,
+        Self::ResetAfter,
+        Self::ErrorAfter,
+        Self::HangAfter,
+    ];
+
     /// Whether the call takes effect all the same.
     pub fn takes_effect(self) -> bool {
         matches!(
@@ -107,11 +152,7 @@ impl Faults {
     pub fn met(&mut self, operation: &str, phone: Option<&str>, chance: u64) -> Option<Fault> {
         let index = self.0.iter().position(|fault| {
             let operation = fault.operation == "*" || fault.operation == operation;
-            let guest = fault
-                .phone
-                .as_ref()
-                .is_none_or(|wanted| phone.is_some_and(|phone| wanted.trim_start_matches('+') == phone));
-            operation && guest && chance < fault.percent
+            operation && fault.is_for(phone) && chance < fault.percent
         })?;
         let fault = self.0[index].clone();
         if let Some(count) = &mut self.0[index].count {

@@ -190,6 +190,12 @@ impl Sandbox {
         &self.shared.config.token
     }
 
+    /// The login and password it accepts.
+    #[must_use]
+    pub fn login(&self) -> (&str, &str) {
+        (&self.shared.config.login, &self.shared.config.password)
+    }
+
     /// The guests to try: name, phone, what is special about them.
     #[must_use]
     pub fn guests(&self) -> Vec<Guest> {

@@ -1,5 +1,6 @@
 //! The two engines behind one handle: opening, migrating, and running the same statement on either.
 
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -28,17 +29,29 @@ pub(super) enum Pool {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The engine said no, or nothing in time.
-    #[error("the store cannot be used")]
+    #[error("the store cannot be used: {}", cause(.0))]
     Unavailable(#[from] sqlx::Error),
     /// It did not answer in time.
     #[error("the store does not answer in time")]
     Silent,
     /// The tables could not be brought up to date.
-    #[error("the store cannot be migrated")]
+    #[error("the store cannot be migrated: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// What stands in a row cannot be what was written.
     #[error("a row of the store cannot be read")]
     Corrupt,
+}
+
+/// What the engine says, in one line without the address: that may hold a password.
+fn cause(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(refusal) => refusal.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::PoolTimedOut => "no connection in time".into(),
+        sqlx::Error::Configuration(_) => "the address cannot be read".into(),
+        sqlx::Error::Tls(_) => "the connection cannot be encrypted".into(),
+        _ => "the connection broke".into(),
+    }
 }
 
 /// Runs one body with `$pool` bound to the engine's pool; the text of a statement is written once and serves both. How long it took is
@@ -99,7 +112,9 @@ impl Store {
 }
 
 async fn sqlite(url: &str) -> Result<SqlitePool, StoreError> {
-    let options = SqliteConnectOptions::from_str(url)?
+    let options = SqliteConnectOptions::from_str(url)?;
+    make_folder(options.get_filename());
+    let options = options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         // FULL flushes the log at every commit: an acknowledged partner operation or session survives power loss.
@@ -116,6 +131,17 @@ async fn sqlite(url: &str) -> Result<SqlitePool, StoreError> {
         .acquire_timeout(ACQUIRE)
         .connect_with(options)
         .await?)
+}
+
+/// Makes the folder of a first start, inside one that exists and not in the root: a slip of the pen builds no tree. What fails here is
+/// told when the file is opened.
+fn make_folder(file: &Path) {
+    let folder = file.parent().filter(|folder| !folder.exists());
+    if let Some(folder) = folder
+        && folder.parent().is_some_and(|above| above.parent().is_some())
+    {
+        let _ = std::fs::create_dir(folder);
+    }
 }
 
 async fn postgres(url: &str) -> Result<PgPool, StoreError> {

@@ -33,9 +33,10 @@ async function show() {
   const [{ guests }, state, journal] = await Promise.all([call('GET', '/guests'), call('GET', ''), call('GET', '/journal')]);
   $('guests').replaceChildren(...guests.map((guest) => row([guest.name, guest.phone, rubles(guest.balance), `${guest.note} · ${guest.note_en}`], [2])));
   options(document.forms.till.elements.phone, guests.filter((guest) => guest.account_id).map((guest) => [guest.phone, `${guest.name} ${guest.phone}`]));
+  options(document.forms.fault.elements.phone, [['', 'все'], ...guests.map((guest) => [guest.phone, `${guest.name} ${guest.phone}`])]);
   $('now').textContent = new Date(state.now).toLocaleString('ru-RU', { dateStyle: 'full', timeStyle: 'medium' });
   $('revoked').checked = state.revoked;
-  $('faults').replaceChildren(...state.faults.map((fault) => { const li = document.createElement('li'); li.textContent = `${fault.operation}: ${fault.kind}${fault.count ? ` × ${fault.count}` : ''}`; return li; }));
+  $('faults').replaceChildren(...state.faults.map((fault) => { const li = document.createElement('li'); li.textContent = `${fault.operation}: ${fault.kind}${fault.phone ? ` ${fault.phone}` : ''}${fault.count ? ` × ${fault.count}` : ''}`; return li; }));
   if (!dialectShown) { document.forms.dialect.elements.dialect.value = JSON.stringify(state.dialect, null, 2); dialectShown = true; }
   $('journal').replaceChildren(...journal.calls.slice(0, 50).map((entry) => row([new Date(entry.at).toLocaleTimeString('ru-RU'), entry.operation, entry.method, entry.status, entry.fault], [3])));
 }
@@ -57,7 +58,7 @@ form('till', async ({ phone, sum, delay_days }, act) => {
 });
 form('clock', async (_, days) => { await call('POST', '/clock', { days: Number(days) }); });
 form('reset', async () => { await call('POST', '/reset'); dialectShown = false; });
-form('fault', async ({ operation, kind, status, latency_ms, count }) => { await call('POST', '/faults', { operation: operation.value, kind: kind.value, status: number(status), latency_ms: number(latency_ms), count: number(count) }); });
+form('fault', async ({ operation, phone, kind, status, latency_ms, count }) => { await call('POST', '/faults', { operation: operation.value, phone: phone.value || undefined, kind: kind.value, status: number(status), latency_ms: number(latency_ms), count: number(count) }); });
 form('clear', async () => { await call('DELETE', '/faults'); });
 form('dialect', async ({ dialect }) => { await call('PUT', '/dialect', JSON.parse(dialect.value)); });
 form('forget', async () => { await call('DELETE', '/journal'); });

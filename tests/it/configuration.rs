@@ -1,6 +1,12 @@
 //! Bad configuration stops the start with one plain line per problem, all at once, and shows no secret.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
+
+use guest_cabinet::app;
+use guest_cabinet::clock::Clock;
+use guest_cabinet::config::{Config, ConfigError, Scope, read_sources};
+use guest_cabinet::entropy::Entropy;
 
 fn serve(config: &str, environment: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
@@ -19,6 +25,17 @@ fn lines(output: &Output) -> Vec<String> {
     assert!(output.stdout.is_empty());
     let text = String::from_utf8(output.stderr.clone()).expect("text");
     text.lines().map(str::to_owned).collect()
+}
+
+/// What a file and variables make of it, in this process.
+fn read(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("cabinet.toml");
+    std::fs::write(&path, file).expect("a file");
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::read(read_sources(Some(&path), environment), false)
 }
 
 const SOUND: &str = r#"
@@ -90,18 +107,155 @@ fn the_environment_lies_over_the_file_and_is_checked_like_it() {
     assert_eq!(
         told,
         [
-            "probonus.token: is given twice, also by token_file: keep one",
-            "auth.limits.sends_per_ip_hour: must be a whole number from 0 to 1000000000",
-            "web.trusted_proxies: nonsense is not an address or network such as 10.0.0.0/8",
+            "probonus.token_file (CABINET_PROBONUS__TOKEN_FILE): /nowhere/token cannot be read: No such file or directory (os error 2)",
+            "auth.limits.sends_per_ip_hour (CABINET_AUTH__LIMITS__SENDS_PER_IP_HOUR): must be a whole number from 0 to 1000000000",
+            "web.trusted_proxies (CABINET_WEB__TRUSTED_PROXIES): nonsense is not an address or network such as 10.0.0.0/8",
         ]
     );
+}
+
+#[test]
+fn the_environment_alone_says_everything_lists_and_tables_too() {
+    let key = "ab".repeat(32);
+    let config = read(
+        "",
+        &[
+            ("CABINET_SECRET", "a master secret for tests of enough bytes"),
+            ("CABINET_LISTEN", "localhost:8081"),
+            ("CABINET_STORE__URL", "sqlite::memory:"),
+            ("CABINET_PROBONUS__URL", "http://127.0.0.1:9"),
+            ("CABINET_PROBONUS__TOKEN", "t0ps3cret"),
+            ("CABINET_PROBONUS__METHODS__FIND_BY_PHONE", "post"),
+            ("CABINET_DELIVERY__GATEWAYS", r#"["webhook", "telegram"]"#),
+            (
+                "CABINET_DELIVERY__WEBHOOK",
+                r#"{url = "http://127.0.0.1:9/codes", secret = "a secret"}"#,
+            ),
+            ("CABINET_DELIVERY__TELEGRAM__TOKEN", "t0ken"),
+            ("CABINET_AUTH__LIMITS", r#"{"sends_per_ip_hour": 7}"#),
+            ("CABINET_AUTH__TEST_PHONES__0__PHONE", "+79160000099"),
+            ("CABINET_AUTH__TEST_PHONES__0__CODE", "012345"),
+            ("CABINET_AUTH__TEST_PHONES__0__VALID_UNTIL", "2027-01-31"),
+            ("CABINET_PARTNERS__SHOP__KEY_SHA256", &key),
+            ("CABINET_PARTNERS__SHOP__SCOPES", "checks, refills"),
+            (
+                "CABINET_PROGRAM__RESTAURANTS",
+                r#"[{"code": 1, "name": "На Мясницкой"}]"#,
+            ),
+            (
+                "CABINET_PROGRAM__LEVELS",
+                r#"[{name = "Второй", from_turnover = 5}, {name = "Первый"}]"#,
+            ),
+        ],
+    );
+    let config = config.expect("sound");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(config.probonus.methods["find_by_phone"], "POST");
+    assert_eq!(config.delivery.gateways.len(), 2);
+    assert_eq!(config.auth.limits.sends_per_ip_hour, 7);
+    assert_eq!(config.auth.test_phones.len(), 1);
+    assert_eq!(config.partners["shop"].scopes, [Scope::Checks, Scope::Refills]);
+    assert_eq!(config.program.restaurants[0].code, "1");
+    let levels: Vec<&str> = config.program.levels.iter().map(|level| level.name.as_str()).collect();
+    assert_eq!(levels, ["Первый", "Второй"]);
+}
+
+#[test]
+fn the_programme_is_told_in_whatever_way_comes_to_mind() {
+    let program = r#"
+        [program]
+        name = "Трапеза"
+        unit = { scale = 100, forms = ["балл", "балла", "баллов"] }
+        restaurants = [{ code = 1, name = "На Мясницкой", address = "Мясницкая, 1", time_zone = "Asia/Omsk" }]
+        documents = [{ id = "rules", version = 1, title = "Правила", url = "https://example.ru/rules", required = false }]
+        [[program.form]]
+        name = "email"
+        type = "text"
+        required = false
+        editable = true
+        max_length = 50
+        pattern = "[^@]+@[^@]+"
+        label = "Почта"
+        [[program.form]]
+        name = "gender"
+        type = "enum"
+    "#;
+    let program = read(&format!("{SOUND}{program}"), &[]).expect("sound").program;
+    assert_eq!(
+        (program.name.ru.as_str(), program.name.en.as_str()),
+        ("Трапеза", "Трапеза")
+    );
+    assert_eq!(program.unit_forms_ru, ["балл", "балла", "баллов"]);
+    assert_eq!(program.documents[0].version, "1");
+    assert_eq!(program.form[0].label.ru, "Почта");
+}
+
+#[test]
+fn an_unreadable_secret_is_one_problem_and_an_unused_gateway_is_checked_too() {
+    let told = lines(&serve(
+        &SOUND.replace(
+            "secret = \"a master secret for tests of enough bytes\"",
+            "secret_file = \"/nowhere/secret\"",
+        ),
+        &[("CABINET_DELIVERY__SMSRU__NAME", "x")],
+    ));
+    assert_eq!(
+        told,
+        [
+            "secret_file: /nowhere/secret cannot be read: No such file or directory (os error 2)",
+            "delivery.smsru.name (CABINET_DELIVERY__SMSRU__NAME): is not a setting",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_the_only_problem_told() {
+    let broken = lines(&serve("[probonus\ntoken = \"t0ps3cret\"", &[]));
+    assert_eq!(broken.len(), 1, "{broken:#?}");
+    assert!(
+        broken[0].contains("line 1: not TOML") && !broken[0].contains("t0ps3cret"),
+        "{}",
+        broken[0]
+    );
+}
+
+#[test]
+fn the_stores_password_is_not_told_when_it_does_not_open() {
+    let told = lines(&serve(
+        SOUND,
+        &[
+            ("CABINET_STORE__URL", "postgres://cabinet:p4ssw0rd@127.0.0.1:9/cabinet"),
+            ("CABINET_LISTEN", "127.0.0.1:0"),
+            ("CABINET_ADMIN_LISTEN", "127.0.0.1:0"),
+        ],
+    ));
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(
+        told[0].starts_with("store.url: the store cannot be used: ") && !told[0].contains("p4ssw0rd"),
+        "{}",
+        told[0]
+    );
+}
+
+#[test]
+fn the_folder_of_a_first_start_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let opens = |path: &str| {
+        let url = format!("sqlite://{}/{path}", folder.path().display());
+        let opened = runtime.block_on(guest_cabinet::store::Store::open(&url.into()));
+        opened.map(|store| runtime.block_on(store.close())).is_ok()
+    };
+    assert!(opens("new/state.db"));
+    assert!(!opens("a/whole/tree/state.db"));
 }
 
 #[test]
 fn the_console_gateway_is_refused_outside_the_demo() {
     let told = lines(&serve(SOUND, &[("CABINET_DELIVERY__GATEWAYS", "console")]));
     assert!(
-        told.iter().any(|line| line.starts_with("delivery.gateways: ")),
+        told.iter()
+            .any(|line| line.starts_with("delivery.gateways (CABINET_DELIVERY__GATEWAYS): ")),
         "{told:#?}"
     );
 }
@@ -113,6 +267,25 @@ fn an_address_in_use_is_told_in_one_line() {
     let told = lines(&serve(SOUND, &[("CABINET_LISTEN", address.as_str())]));
     assert_eq!(told.len(), 1, "{told:#?}");
     assert!(told[0].starts_with("listen: cannot listen on"), "{}", told[0]);
+}
+
+#[tokio::test]
+async fn health_and_metrics_do_not_stand_in_the_demos_way() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\nadmin_listen = \"{}\"\n{SOUND}",
+        taken.local_addr().expect("an address")
+    );
+    let config = |demo| {
+        let mut sources = read_sources(None, std::iter::empty());
+        sources.tree = text.parse().expect("TOML");
+        Config::read(sources, demo).expect("sound")
+    };
+    let start = async |demo| app::start(config(demo), None, Clock::system(), Entropy::system()).await;
+    assert!(start(false).await.is_err());
+    let running = start(true).await.expect("it starts");
+    assert!(running.admin_url().starts_with("http://127.0.0.1:"));
+    running.stop().await;
 }
 
 #[test]
@@ -140,6 +313,11 @@ fn the_example_file_shows_only_settings_that_exist() {
         ("smsc-path", "an unguessable path"),
         ("smsc-secret", "a secret"),
         ("webhook", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
+        ("telegram", "a token"),
+        (
+            "webhook-reports-previous",
+            "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+        ),
         ("webhook-reports", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
     ] {
         std::fs::write(folder.path().join(name), secret).expect("a secret's file");
@@ -152,9 +330,30 @@ fn the_example_file_shows_only_settings_that_exist() {
         })
         .collect();
     let uncommented = uncommented.replace("/etc/guest-cabinet", &folder.path().display().to_string());
-    let mut sources = guest_cabinet::config::read_sources(None, std::iter::empty());
-    sources.tree = uncommented.parse().expect("the example is TOML");
-    if let Err(problems) = guest_cabinet::config::Config::read(sources, false) {
+    if let Err(problems) = read(&uncommented, &[]) {
         panic!("{problems}");
     }
+}
+
+/// The keys that the sources of `src/config` ask for are those that the example shows.
+#[test]
+fn the_example_file_shows_every_setting() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let example = std::fs::read_to_string(format!("{root}cabinet.example.toml")).expect("the example");
+    let words: BTreeSet<&str> = example
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .collect();
+    let asked = regex::Regex::new(r#"(?:section|root|entry|unit|table|positive|limit|cap|codes|bilingual|choice|address|needed|channels)(?:\.(?:text|required_text|secret|required_secret|number|millis|flag|list|parsed|section|sections))?\(\s*(?:&mut \w+,\s*|root,\s*)?"([a-z0-9_]+)""#)
+        .expect("an expression");
+    let mut missing = BTreeSet::new();
+    for file in std::fs::read_dir(format!("{root}src/config")).expect("a folder") {
+        let source = std::fs::read_to_string(file.expect("a file").path()).expect("text");
+        for key in asked.captures_iter(&source) {
+            let key = key.get(1).expect("a key").as_str();
+            if !words.contains(key) && !words.contains(format!("{key}_file").as_str()) {
+                missing.insert(key.to_owned());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not in cabinet.example.toml: {missing:?}");
 }

@@ -140,3 +140,62 @@ async fn gateways_are_asked_for_their_balance_and_one_that_works_is_enough() {
     assert!(!sense && says(&lines, Mark::Bad, "delivery.smsru: шлюз не принимает ключ"));
     assert!(smsru.calls("/sms/send").is_empty());
 }
+
+/// A document as a vendor's server gives it, with methods, names, types and a header of its own.
+fn otherwise() -> serde_json::Value {
+    let get = |arguments: &[&str]| {
+        let named = |name: &&str| json!({ "name": name, "in": "query", "type": "string" });
+        json!({ "get": { "parameters": arguments.iter().map(named).collect::<Vec<_>>(), "responses": {} } })
+    };
+    let found =
+        json!({ "parameters": [{ "name": "phone", "in": "query", "x-example": "+79160000001" }], "responses": {} });
+    let mut balance = get(&["accountId"]);
+    balance["get"]["responses"]["200"]["schema"] =
+        json!({ "properties": { "balance": { "type": "number" }, "burned": {} } });
+    json!({
+        "swagger": "2.0", "basePath": "/api/v0",
+        "securityDefinitions": { "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" } },
+        "paths": {
+            "/account_groups/list": get(&[]),
+            "/accounts/find_by_phone": { "post": found, "get": found },
+            "/accounts/transactions": { "post": {} },
+            "/checks/get_by_id": get(&["checkId"]),
+            "/accounts/get_balance_extended": balance,
+        },
+    })
+}
+
+#[tokio::test]
+async fn each_assumption_that_the_vendors_document_contradicts_is_named_with_its_setting() {
+    let probonus = ProBonus::start(&Clock::system()).await;
+    let store = sqlite();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("swagger.json");
+    std::fs::write(&file, otherwise().to_string()).expect("a file");
+    let questions = Questions {
+        swagger: Some(file.display().to_string()),
+        ..Questions::default()
+    };
+    let mut lines = Vec::new();
+    let mut tell = |line: &Line| lines.push(line.clone());
+    let config = config(&probonus, &store, "");
+    let sense = examine(config, &questions, Clock::system(), Entropy::system(), &mut tell).await;
+    assert!(!sense, "{lines:#?}");
+    for (mark, part) in [
+        (Mark::Good, "account_groups: confirmed"),
+        (Mark::Good, "find_by_phone: confirmed"),
+        (Mark::Bad, "set probonus.methods.transactions = \"POST\""),
+        (Mark::Look, "get_by_id: the Swagger does not know the names id"),
+        (
+            Mark::Look,
+            "get_balance_extended: the Swagger does not know the names details",
+        ),
+        (Mark::Look, "set probonus.sums = \"rubles\""),
+        (Mark::Look, "set probonus.phone_format = \"e164\""),
+        (Mark::Look, "set probonus.token_header = \"X-Api-Key\""),
+        (Mark::Look, "refill: the Swagger has no path /api/v0/accounts/refill"),
+        (Mark::Look, "delivery.webhook.url: the receiver cannot be reached"),
+    ] {
+        assert!(says(&lines, mark, part), "{part} {lines:#?}");
+    }
+}

@@ -3,6 +3,7 @@
 use guest_cabinet::clock::Clock;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::cabinet::send;
 use crate::support::{TestCabinet, sqlite};
@@ -37,6 +38,26 @@ async fn paths_and_methods_that_do_not_exist_get_problem_documents() {
 }
 
 #[tokio::test]
+async fn a_query_that_nobody_reads_is_refused_and_not_ignored() {
+    let store = sqlite();
+    let cabinet = cabinet(&store).await;
+    for (method, path) in [
+        (Method::GET, "/api/v1/program?lang=en"),
+        (Method::GET, "/api/v1/me/balance?account_id=1"),
+        (Method::POST, "/api/v1/auth/challenges?phone=1"),
+        (Method::GET, "/partner/v1/account-groups?x"),
+    ] {
+        let answer = send(cabinet.request(method, path)).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert_eq!(answer.json()["errors"][0]["code"], "unknown", "{path}");
+    }
+    let plain = send(cabinet.request(Method::GET, "/api/v1/program?")).await;
+    assert_eq!(plain.status, StatusCode::OK);
+    let elsewhere = send(cabinet.request(Method::GET, "/?utm_source=mail")).await;
+    assert_eq!(elsewhere.status, StatusCode::OK, "pages are not the contract's");
+}
+
+#[tokio::test]
 async fn broken_bodies_get_problem_documents() {
     let store = sqlite();
     let cabinet = cabinet(&store).await;
@@ -66,6 +87,36 @@ async fn broken_bodies_get_problem_documents() {
         let answer = send(request).await;
         assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
         assert_eq!(answer.code(), code);
+    }
+    let told = send(post().header("accept-language", "en").json(&json!({ "fone": "1" }))).await;
+    assert_eq!(told.json()["detail"], "phone: Required; fone: No such field");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_as_a_request_gets_a_problem_document() {
+    let store = sqlite();
+    let cabinet = cabinet(&store).await;
+    let address = cabinet.running.url().replace("http://", "");
+    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(100_000));
+    for request in [
+        long.as_bytes(),
+        b"GET /api/v1/\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.expect("a connection");
+        // Who sends so much may be cut off while sending.
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8(answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
+        assert!(
+            head.contains("content-type: application/problem+json") && head.contains("x-request-id: "),
+            "{head}"
+        );
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(body["code"], "malformed_request");
     }
 }
 

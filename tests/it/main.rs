@@ -2,6 +2,7 @@
 
 mod bad_days;
 mod configuration;
+mod contract;
 mod crowds;
 mod delivery_calls;
 mod delivery_gateways;

@@ -188,8 +188,7 @@ async fn faults_meet_the_operation_and_guest_they_are_ordered_for() {
             .await
             .status
     };
-    let fault =
-        json!({ "operation": "find_by_phone", "phone": "+79160000001", "kind": "status", "status": 503, "count": 1 });
+    let fault = json!({ "operation": "find_by_phone", "phone": "8 916 000-00-01", "kind": "status", "status": 503, "count": 1 });
     bench.probonus.fault(fault).await;
     assert_eq!(find("79160000002").await, StatusCode::OK);
     assert_eq!(find("79160000001").await, StatusCode::SERVICE_UNAVAILABLE);
@@ -208,6 +207,12 @@ async fn wrong_orders_are_told_what_is_wrong() {
     let cases = [
         (Method::POST, "/faults", json!({ "kind": "explosion" }), 422),
         (Method::POST, "/faults", json!({ "kind": "status", "status": 9 }), 422),
+        (
+            Method::POST,
+            "/faults",
+            json!({ "kind": "status", "operation": "get_balance" }),
+            422,
+        ),
         (Method::POST, "/clock", json!({ "days": -1 }), 422),
         (Method::POST, "/clock", json!({ "days": 999_999_999 }), 422),
         (
@@ -237,4 +242,21 @@ async fn wrong_orders_are_told_what_is_wrong() {
         .await
         .json();
     assert!(document["paths"]["/api/v0/external/register_check"]["post"].is_object());
+}
+
+#[tokio::test]
+async fn it_describes_itself_in_the_dialect_it_speaks() {
+    let bench = Bench::start().await;
+    let described = async || {
+        let url = format!("{}/openapi.json", bench.probonus.sandbox.url());
+        send(bench.http.get(url)).await.json()
+    };
+    let usual = described().await;
+    assert!(usual["paths"]["/api/v0/accounts/find_by_phone"]["get"].is_object());
+    let dialect = json!({ "post_reads": true, "token_header": "X-Api-Token" });
+    bench.probonus.control(Method::PUT, "/dialect", dialect).await;
+    let other = described().await;
+    let find = &other["paths"]["/api/v0/accounts/find_by_phone"];
+    assert!(find["get"].is_null() && find["post"]["requestBody"].is_object());
+    assert_eq!(other["components"]["securitySchemes"]["token"]["name"], "X-Api-Token");
 }

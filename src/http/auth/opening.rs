@@ -134,7 +134,9 @@ struct Tokens {
 }
 
 /// A cookie session: its value is in `Set-Cookie` alone.
+// The schema is closed, so that a bearer answer is not one of these, too.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct CookieSession {
     /// Seconds that it is good unless used.
     #[schema(example = 604_800)]
