@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::answers::{self, Tokens};
 use super::arguments::Arguments;
 use super::call::Transport;
-use super::error::UpstreamError;
+use super::error::{Effect, UpstreamError};
 use super::json::Json;
 use super::operation::Operation;
 use crate::clock::{Clock, Deadline};
@@ -230,7 +230,8 @@ impl Credential {
         bearer
     }
 
-    /// New tokens by the refresh token, or by the login when that is not accepted.
+    /// New tokens by the refresh token, or by the login when that gives none. Only a ProBonus that was not reached, or asks to be left
+    /// alone, is not asked another way.
     async fn tokens(
         &self,
         known: Option<&Bearer>,
@@ -239,11 +240,14 @@ impl Credential {
     ) -> Result<Tokens, UpstreamError> {
         if let Some(refresh) = known.and_then(|bearer| bearer.refresh.as_ref()) {
             let renewed = self.by_refresh(refresh, transport, deadline).await;
-            let turned_down = matches!(
+            let turned_away = matches!(
                 renewed,
-                Err(UpstreamError::Refused { .. } | UpstreamError::CredentialRefused | UpstreamError::Invalid)
+                Err(UpstreamError::Unavailable {
+                    effect: Effect::None,
+                    ..
+                })
             );
-            if !turned_down {
+            if renewed.is_ok() || turned_away {
                 return renewed;
             }
         }
