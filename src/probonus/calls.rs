@@ -1,5 +1,8 @@
 //! Everything a call passes on its way: bulkhead, breaker, credential, HTTP, and a second try where one is safe.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use metrics::{Counter, counter, gauge, histogram};
 
 use super::arguments::Arguments;
@@ -32,6 +35,19 @@ pub(super) struct Calls {
 struct Gate {
     bulkhead: Bulkhead,
     breaker: Breaker,
+    /// Whether the last failure was an answer without sense.
+    nonsense: AtomicBool,
+}
+
+impl Gate {
+    /// Why a call does not pass while the breaker is open: a read fails as the calls did that opened it.
+    fn paused(&self, operation: Operation, wait: Duration) -> UpstreamError {
+        if operation.is_read() && self.nonsense.load(Ordering::Relaxed) {
+            UpstreamError::Invalid
+        } else {
+            UpstreamError::not_sent(Some(wait))
+        }
+    }
 }
 
 impl Calls {
@@ -42,6 +58,7 @@ impl Calls {
             gates: Group::ALL.map(|group| Gate {
                 bulkhead: Bulkhead::new(config.max_concurrency),
                 breaker: Breaker::new(group.name(), clock.clone()),
+                nonsense: AtomicBool::new(false),
             }),
             retries: RetryBudget::new(),
             clock,
@@ -93,7 +110,7 @@ impl Calls {
         let permit = gate
             .breaker
             .permit()
-            .map_err(|wait| UpstreamError::not_sent(Some(wait)))
+            .map_err(|wait| gate.paused(operation, wait))
             .inspect_err(|_| count(operation, "paused"))?;
         let started = self.clock.steady();
         let outcome = self.authorized(operation, arguments, deadline).await;
@@ -110,7 +127,11 @@ impl Calls {
         // A refused credential says nothing about ProBonus' health.
         if word != "credential_refused" {
             let slow = took.as_secs_f64() > self.transport.timeout().as_secs_f64() * SLOW;
-            permit.tell(slow || matches!(word, "unavailable" | "invalid"));
+            let failed = slow || matches!(word, "unavailable" | "invalid");
+            if failed {
+                gate.nonsense.store(word == "invalid", Ordering::Relaxed);
+            }
+            permit.tell(failed);
         }
         outcome
     }
