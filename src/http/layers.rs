@@ -21,7 +21,7 @@ use tracing::Instrument;
 use super::answer::CACHE_STATUS;
 use super::facts::{self, RequestFacts};
 use super::operations::{Operation, Operations};
-use super::{App, ErrorCode, Language, Problem, cors, problem};
+use super::{App, ErrorCode, Fields, Language, Problem, cors, problem};
 use crate::clock::Deadline;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -89,6 +89,8 @@ impl Edge {
         let other_origin = cors::allowance(&inner.app, &parts.headers);
         let mut response = if let Some(response) = cors::preflight(&inner.app, &parts) {
             response
+        } else if let Some(problem) = query_nobody_asked_for(&parts, operation, under_api) {
+            problem.into_response()
         } else {
             parts.extensions.insert(facts);
             // Most requests have no body, and nothing need be carried along for it.
@@ -239,7 +241,13 @@ fn text(request_id: &HeaderValue) -> &str {
     request_id.to_str().unwrap_or("-")
 }
 
-fn is_api(path: &str) -> bool {
+/// What an operation does not know is refused, never ignored: a query as much as a field.
+fn query_nobody_asked_for(parts: &http::request::Parts, operation: &Operation, under_api: bool) -> Option<Problem> {
+    let query = parts.uri.query().filter(|_| under_api && operation.no_query)?;
+    Fields::of_query(query).done().err()
+}
+
+pub(super) fn is_api(path: &str) -> bool {
     path.starts_with("/api/") || path.starts_with("/partner/")
 }
 

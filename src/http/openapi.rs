@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::{HttpMethod, Operation};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Schema, Type};
@@ -74,16 +74,14 @@ pub(super) fn complete(api: &mut OpenApi) {
     require_nulls(api);
     for (path, item) in &mut api.paths.paths {
         let operations = [
-            (HttpMethod::Get, &mut item.get),
-            (HttpMethod::Post, &mut item.post),
-            (HttpMethod::Put, &mut item.put),
-            (HttpMethod::Patch, &mut item.patch),
-            (HttpMethod::Delete, &mut item.delete),
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.patch,
+            &mut item.delete,
         ];
-        for (method, operation) in operations {
-            if let Some(operation) = operation {
-                add_problems(path, &method, operation);
-            }
+        for operation in operations.into_iter().flatten() {
+            add_problems(path, operation);
         }
     }
 }
@@ -146,7 +144,7 @@ fn named_in(part: &impl serde::Serialize) -> BTreeSet<String> {
         .collect()
 }
 
-fn add_problems(path: &str, method: &HttpMethod, operation: &mut Operation) {
+fn add_problems(path: &str, operation: &mut Operation) {
     let mut codes = named_codes(path, operation);
     let secured =
         |name: &str| serde_json::to_string(&operation.security).is_ok_and(|text| text.contains(&format!("\"{name}\"")));
@@ -171,7 +169,8 @@ fn add_problems(path: &str, method: &HttpMethod, operation: &mut Operation) {
             ErrorCode::ValidationFailed,
         ]);
     }
-    if operation.parameters.as_ref().is_some_and(|list| !list.is_empty()) && *method == HttpMethod::Get {
+    // A query that an operation does not know is refused.
+    if super::layers::is_api(path) {
         codes.push(ErrorCode::ValidationFailed);
     }
     codes.extend([ErrorCode::Internal, ErrorCode::Overloaded]);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use matchit::Router;
 use metrics::{Counter, Histogram, counter, histogram};
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::ParameterIn;
+use utoipa::openapi::{OpenApi, RefOr};
 
 /// The table from paths to operations.
 pub(super) struct Operations {
@@ -23,15 +24,18 @@ type ByMethod = [Option<usize>; 5];
 pub(super) struct Operation {
     /// Its `operationId`; `other` for whatever the document does not name.
     pub id: &'static str,
+    /// Whether a query says nothing to it: then none may be sent.
+    pub no_query: bool,
     by_class: [Counter; 5],
     seconds: Histogram,
 }
 
 impl Operation {
-    fn new(id: &'static str) -> Self {
+    fn new(id: &'static str, no_query: bool) -> Self {
         let class = |name: &'static str| counter!("cabinet_http_requests_total", "operation" => id, "status" => name);
         Self {
             id,
+            no_query,
             by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
             seconds: histogram!("cabinet_http_seconds", "operation" => id),
         }
@@ -45,17 +49,23 @@ impl Operation {
     }
 }
 
+fn takes_query(operation: &utoipa::openapi::path::Operation) -> bool {
+    let mut parameters = operation.parameters.iter().flatten();
+    parameters.any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query))
+}
+
 impl Operations {
     /// The operations of `document`.
     pub fn of(document: &OpenApi) -> Self {
-        let mut all = vec![Operation::new("other")];
+        let mut all = vec![Operation::new("other", false)];
         let mut plain = HashMap::default();
         let mut templates = Router::new();
         for (path, item) in &document.paths.paths {
             let by_method = [&item.get, &item.post, &item.put, &item.patch, &item.delete].map(|operation| {
-                let id = operation.as_ref()?.operation_id.as_deref()?;
+                let operation = operation.as_ref()?;
+                let id = operation.operation_id.as_deref()?;
                 // Lives as long as the process; there are a few dozen.
-                all.push(Operation::new(id.to_owned().leak()));
+                all.push(Operation::new(id.to_owned().leak(), !takes_query(operation)));
                 Some(all.len() - 1)
             });
             if path.contains('{') {
