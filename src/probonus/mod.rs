@@ -23,4 +23,4 @@ mod values;
 
 pub use error::{Effect, UpstreamError};
 pub use operation::Operation;
-pub use operations::{History, ProBonus};
+pub use operations::{History, NotInserted, ProBonus};

@@ -41,6 +41,15 @@ pub enum History {
     Last(u32),
 }
 
+/// An account that was not made, or not for certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotInserted {
+    /// Why, and what may have been done.
+    pub error: UpstreamError,
+    /// Whether ProBonus has said how it ended: what it has not made by now it will not make.
+    pub over: bool,
+}
+
 impl std::fmt::Debug for ProBonus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ProBonus")
@@ -78,11 +87,15 @@ impl ProBonus {
         maybe(reply, |answer| self.values.account(answer))
     }
 
-    /// Creates an account by the group's template. What ProBonus answers is not relied on: the account is looked up afterwards.
+    /// Creates an account by the group's template: the account, when the answer tells it. A success without one is a success.
     ///
     /// # Errors
-    /// See [`UpstreamError`]; its effect tells whether the account may exist now.
-    pub async fn insert_by_template(&self, account: &NewAccount, deadline: Deadline) -> Result<(), UpstreamError> {
+    /// See [`NotInserted`]; its error's effect tells whether the account may exist now.
+    pub async fn insert_by_template(
+        &self,
+        account: &NewAccount,
+        deadline: Deadline,
+    ) -> Result<Option<Account>, NotInserted> {
         let arguments = Arguments::default()
             .id("accountGroupId", account.group.as_str())
             .text("phone", self.spelled(&account.phone))
@@ -92,7 +105,11 @@ impl ProBonus {
             .maybe_text("birthday", account.birthday.map(|day| day.to_string()))
             .maybe_text("gender", account.gender.map(gender_out))
             .maybe_text("email", account.email.as_deref());
-        self.write(Operation::InsertByTemplate, &arguments, deadline).await
+        let reply = self.calls.make(Operation::InsertByTemplate, &arguments, deadline).await;
+        let reply = reply.map_err(|error| NotInserted { error, over: false })?;
+        let body = reply.accepted().map_err(|error| NotInserted { error, over: true })?;
+        let told = Json::parse(&body).and_then(|answer| self.values.account(answer.unwrapped()));
+        Ok(told.ok())
     }
 
     /// Changes fields of the questionnaire and nothing else.
@@ -204,17 +221,21 @@ impl ProBonus {
         reply.accepted()
     }
 
-    /// A check; `None` when there is none. Whose it is, the caller must prove.
+    /// A check; `None` when there is none by that very id. Whose it is, the caller must prove.
     ///
     /// # Errors
     /// See [`UpstreamError`].
     pub async fn check(&self, id: &CheckId, deadline: Deadline) -> Result<Option<Check>, UpstreamError> {
         let arguments = Arguments::default().text("id", id.as_str());
         let reply = self.calls.make(Operation::Check, &arguments, deadline).await?;
-        let check = maybe(reply, |answer| self.values.check(answer))?;
-        match check {
-            Some(check) if check.id != *id => Err(UpstreamError::Invalid),
-            check => Ok(check),
+        match maybe(reply, |answer| self.values.check(answer)) {
+            // An id is a guest's word: a ProBonus that knows none of such a form says so.
+            Err(UpstreamError::Refused {
+                status: 400 | 410 | 422,
+            }) => Ok(None),
+            // Another spelling of an id (`007` for `7`) must not tell that there is such a check.
+            Ok(check) => Ok(check.filter(|check| check.id == *id)),
+            Err(error) => Err(error),
         }
     }
 
