@@ -9,6 +9,7 @@ use super::arguments::Arguments;
 use super::breaker::Breaker;
 use super::bulkhead::Bulkhead;
 use super::call::{Reply, Transport};
+use super::complaint::complaint;
 use super::credential::Credential;
 use super::error::UpstreamError;
 use super::operation::{Group, Operation};
@@ -165,11 +166,28 @@ impl Calls {
             return Err(UpstreamError::CredentialRefused);
         }
         self.credential.accepted(operation);
+        self.note_refusal(operation, arguments, &reply);
         if reply.makes_sense() {
             Ok(reply)
         } else {
             Err(UpstreamError::Invalid)
         }
+    }
+}
+
+impl Calls {
+    /// Tells the operator what ProBonus says to a request it refuses; never a guest.
+    fn note_refusal(&self, operation: Operation, arguments: &Arguments, reply: &Reply) {
+        if word_of(reply) != "refused" {
+            return;
+        }
+        let said = complaint(&reply.body, arguments).filter(|text| !self.credential.is_in(text));
+        tracing::warn!(
+            operation = operation.name(),
+            status = reply.status.as_u16(),
+            said,
+            "ProBonus refuses a request"
+        );
     }
 }
 

@@ -90,6 +90,18 @@ impl Credential {
         matches!(self.config, CredentialConfig::Login { .. })
     }
 
+    /// Whether `text` gives it away.
+    pub fn is_in(&self, text: &str) -> bool {
+        let tells = |secret: &SecretString| text.contains(secret.expose_secret());
+        let configured = match &self.config {
+            CredentialConfig::Token(token) => tells(token),
+            CredentialConfig::Login { login, password } => tells(login) || tells(password),
+        };
+        let bearer = lock(&self.current).clone();
+        configured
+            || bearer.is_some_and(|bearer| tells(&bearer.access) || bearer.refresh.is_some_and(|token| tells(&token)))
+    }
+
     /// The header for a call of `operation`; may log in or renew first.
     ///
     /// When that fails, the call itself was certainly not sent.

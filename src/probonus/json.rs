@@ -30,6 +30,10 @@ impl<'a> Json<'a> {
         self.0.get().as_bytes().first().copied().unwrap_or(b' ')
     }
 
+    pub fn is_text(self) -> bool {
+        self.first() == b'"'
+    }
+
     pub fn is_null(self) -> bool {
         self.first() == b'n'
     }

@@ -11,10 +11,12 @@ mod breaker;
 mod bulkhead;
 mod call;
 mod calls;
+mod complaint;
 mod credential;
 #[cfg(test)]
 mod dialects;
 mod error;
+mod ids;
 mod json;
 mod operation;
 mod operations;

@@ -9,6 +9,7 @@ use super::arguments::Arguments;
 use super::call::Reply;
 use super::calls::Calls;
 use super::error::UpstreamError;
+use super::ids::IdForm;
 use super::json::Json;
 use super::operation::Operation;
 use super::values::Values;
@@ -25,6 +26,7 @@ pub struct ProBonus {
     calls: Calls,
     values: Values,
     phone_format: PhoneFormat,
+    ids: IdForm,
 }
 
 /// Which part of a history is asked for.
@@ -74,6 +76,7 @@ impl ProBonus {
                 zone,
             },
             phone_format: config.phone_format,
+            ids: IdForm::default(),
         })
     }
 
@@ -84,7 +87,10 @@ impl ProBonus {
     pub async fn find_by_phone(&self, phone: &Phone, deadline: Deadline) -> Result<Option<Account>, UpstreamError> {
         let arguments = Arguments::default().text("phone", self.spelled(phone));
         let reply = self.calls.make(Operation::FindByPhone, &arguments, deadline).await?;
-        maybe(reply, |answer| self.values.account(answer))
+        maybe(reply, |answer| {
+            self.ids.learn(answer);
+            self.values.account(answer)
+        })
     }
 
     /// Creates an account by the group's template: the account, when the answer tells it. A success without one is a success.
@@ -97,7 +103,7 @@ impl ProBonus {
         deadline: Deadline,
     ) -> Result<Option<Account>, NotInserted> {
         let arguments = Arguments::default()
-            .id("accountGroupId", account.group.as_str())
+            .id("accountGroupId", account.group.as_str(), &self.ids)
             .text("phone", self.spelled(&account.phone))
             .text("firstName", account.first_name.as_str())
             .maybe_text("lastName", account.last_name.as_deref())
@@ -120,7 +126,7 @@ impl ProBonus {
         let day = |day: Option<Date>| day.map(|day| day.to_string());
         let gender = |gender: Option<Gender>| gender.map(|gender| gender_out(gender).to_owned());
         let arguments = Arguments::default()
-            .id("id", id.as_str())
+            .id("id", id.as_str(), &self.ids)
             .change("firstName", edit.first_name.clone())
             .change("lastName", edit.last_name.clone())
             .change("middleName", edit.middle_name.clone())
@@ -142,7 +148,7 @@ impl ProBonus {
         deadline: Deadline,
     ) -> Result<(), UpstreamError> {
         let arguments = Arguments::default()
-            .id("accountId", id.as_str())
+            .id("accountId", id.as_str(), &self.ids)
             .number("sum", self.values.sum_out(sum))
             .text("comment", comment);
         self.write(Operation::Refill, &arguments, deadline).await
@@ -156,7 +162,7 @@ impl ProBonus {
         let arguments = Arguments::default()
             .number("restCode", check.restaurant_code)
             .text("checkGuid", check.check_guid.to_string())
-            .id("accountId", check.account_id.as_str())
+            .id("accountId", check.account_id.as_str(), &self.ids)
             .number("rkUnit", check.unit_code)
             .text("externalCheck", check.external_number.as_str())
             .number("bonusSpentSum", check.bonus_spent.minor())
@@ -177,7 +183,7 @@ impl ProBonus {
         history: History,
         deadline: Deadline,
     ) -> Result<Vec<Transaction>, UpstreamError> {
-        let arguments = Arguments::default().text("accountId", id.as_str());
+        let arguments = Arguments::default().id("accountId", id.as_str(), &self.ids);
         let arguments = match history {
             History::Days { from, to } => arguments
                 .text("dateFrom", from.to_string())
@@ -216,7 +222,7 @@ impl ProBonus {
     }
 
     async fn balance_told(&self, id: &AccountId, deadline: Deadline) -> Result<Bytes, UpstreamError> {
-        let arguments = Arguments::default().text("accountId", id.as_str());
+        let arguments = Arguments::default().id("accountId", id.as_str(), &self.ids);
         let reply = self.calls.make(Operation::Balance, &arguments, deadline).await?;
         reply.accepted()
     }
@@ -226,7 +232,7 @@ impl ProBonus {
     /// # Errors
     /// See [`UpstreamError`].
     pub async fn check(&self, id: &CheckId, deadline: Deadline) -> Result<Option<Check>, UpstreamError> {
-        let arguments = Arguments::default().text("id", id.as_str());
+        let arguments = Arguments::default().id("id", id.as_str(), &self.ids);
         let reply = self.calls.make(Operation::Check, &arguments, deadline).await?;
         match maybe(reply, |answer| self.values.check(answer)) {
             // An id is a guest's word: a ProBonus that knows none of such a form says so.
