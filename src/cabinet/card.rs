@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Cabinet, ViewError, Wish};
+use super::{Cabinet, Source, ViewError, Wish};
 use crate::config::CardIdentifier;
 use crate::model::Guest;
 
@@ -33,7 +33,7 @@ impl Cabinet {
     ///
     /// # Errors
     /// See [`ViewError`]; a blocked account has no card.
-    pub async fn card(self: &Arc<Self>, guest: &Guest, wish: Wish) -> Result<Card, ViewError> {
+    pub async fn card(self: &Arc<Self>, guest: &Guest, wish: Wish) -> Result<(Card, Source), ViewError> {
         let found = self.account_seen(guest, wish).await?;
         let seen = &found.filled.value;
         if seen.blocked {
@@ -43,29 +43,31 @@ impl Cabinet {
             CardIdentifier::Phone => None,
             CardIdentifier::Card => seen.card.as_deref().map(str::to_owned),
         };
-        Ok(Card {
+        let card = Card {
             payload: card.clone().unwrap_or_else(|| guest.phone.digits().to_owned()),
             format: "qr",
             identifier: card.unwrap_or_else(|| guest.phone.e164().to_owned()),
             expires_at: None,
             refresh_in: None,
-        })
+        };
+        Ok((card, found.source))
     }
 
     /// `GET /me/card.svg`: dark on light in every theme, as scanners need it.
     ///
     /// # Errors
     /// As [`Cabinet::card`].
-    pub async fn card_svg(self: &Arc<Self>, guest: &Guest, wish: Wish) -> Result<String, ViewError> {
+    pub async fn card_svg(self: &Arc<Self>, guest: &Guest, wish: Wish) -> Result<(String, Source), ViewError> {
         use fast_qr::convert::Builder;
-        let card = self.card(guest, wish).await?;
+        let (card, source) = self.card(guest, wish).await?;
         let code = fast_qr::QRBuilder::new(card.payload)
             .ecl(fast_qr::ECL::M)
             .build()
             .map_err(|_| ViewError::Internal)?;
-        Ok(fast_qr::convert::svg::SvgBuilder::default()
+        let svg = fast_qr::convert::svg::SvgBuilder::default()
             .margin(4)
             .background_color("#ffffff")
-            .to_str(&code))
+            .to_str(&code);
+        Ok((svg, source))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Cabinet, Ready, ViewError, Wish};
 use crate::clock::Deadline;
-use crate::model::{Guest, Profile, ProfileEdit};
+use crate::model::{Guest, ProfileEdit};
 use crate::probonus::{Effect, UpstreamError};
 
 /// `If-Match`: which version of the profile the edit is meant for.
@@ -44,6 +44,9 @@ impl Cabinet {
     ) -> Result<Ready, ViewError> {
         // A version is compared with what ProBonus has now; without one, any account that is known will do.
         let renew = precondition.is_some();
+        if renew {
+            self.guests.slots(guest.key).account().allow_force();
+        }
         let found = self.account_seen(guest, Wish { renew, deadline }).await?;
         let seen = &found.filled.value;
         if seen.blocked {
@@ -59,7 +62,11 @@ impl Cabinet {
         }
         let written = self.probonus.update(&seen.id, edit, deadline).await;
         let unsure = match written {
-            Ok(()) => None,
+            Ok(()) => {
+                let written = &self.guests.slots(guest.key).written;
+                written.edited(edit, self.clock.now_us());
+                None
+            }
             Err(UpstreamError::Refused { .. }) => return Err(ViewError::Refused),
             Err(error) if error.effect() == Effect::None => return Err(error.into()),
             Err(error) => Some(error),
@@ -71,7 +78,7 @@ impl Cabinet {
             (Ok(found), Some(error)) => {
                 // Whether it was done is seen by its effect.
                 let now = found.filled.value.profile();
-                if now == edited(now.clone(), edit) {
+                if now == edit.applied_to_profile(now.clone()) {
                     Ok(found.filled.value.profile_ready.clone())
                 } else {
                     Err(error.into())
@@ -79,23 +86,10 @@ impl Cabinet {
             }
             // ProBonus took the edit and then fell silent: what it has now is known all the same.
             (Err(_), None) => {
-                let profile = edited(seen.profile(), edit);
+                let profile = edit.applied_to_profile(seen.profile());
                 Ok(Ready::new(&profile, self.clock.now_us()))
             }
             (Err(error), Some(_)) => Err(error),
         }
-    }
-}
-
-/// The profile with the edit applied.
-fn edited(profile: Profile, edit: &ProfileEdit) -> Profile {
-    Profile {
-        first_name: edit.first_name.clone().unwrap_or(profile.first_name),
-        last_name: edit.last_name.clone().unwrap_or(profile.last_name),
-        middle_name: edit.middle_name.clone().unwrap_or(profile.middle_name),
-        birthday: edit.birthday.unwrap_or(profile.birthday),
-        gender: edit.gender.unwrap_or(profile.gender),
-        email: edit.email.clone().unwrap_or(profile.email),
-        ..profile
     }
 }

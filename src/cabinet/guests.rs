@@ -15,6 +15,7 @@ use super::home::HomeSeen;
 use super::reading::View;
 use super::slot::Slot;
 use super::views::{AccountSeen, BalanceSeen};
+use super::written::Written;
 use crate::model::{AccountId, CheckId, GuestKey};
 
 /// Checks of one guest that are remembered.
@@ -32,6 +33,7 @@ pub(super) struct GuestSlots {
     whole_history: Slot<WholeHistorySeen>,
     checks: Mutex<BTreeMap<CheckId, Arc<Slot<CheckSeen>>>>,
     pub home: HomeSeen,
+    pub written: Written,
     pub lookups: Lookups,
     /// The guest's account, once it is known.
     account_id: Mutex<Option<AccountId>>,

@@ -94,9 +94,9 @@ impl View for HistorySeen {
         micros(cabinet.config.cache.transactions_fresh)
     }
 
-    async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, (): &(), deadline: Deadline) -> Result<Kept, ViewError> {
+    async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, (): &(), wish: Wish) -> Result<Kept, ViewError> {
         let from = cabinet.usual_from();
-        cabinet.ask_history(guest, from, deadline).await
+        cabinet.ask_history(guest, from, wish).await
     }
 
     fn make(cabinet: &Cabinet, guest: &Guest, kept: &Kept, as_of_us: i64) -> Self {
@@ -114,11 +114,6 @@ impl View for HistorySeen {
 }
 
 impl HistorySeen {
-    /// Whether it names the check.
-    pub fn names(&self, check: &CheckId) -> bool {
-        self.entries.iter().any(|entry| entry.check_id.as_ref() == Some(check))
-    }
-
     /// The last movements.
     pub fn last(&self, count: usize) -> &[Transaction] {
         &self.entries[..count.min(self.entries.len())]
@@ -145,10 +140,10 @@ impl View for WholeHistorySeen {
         micros(cabinet.config.cache.transactions_fresh)
     }
 
-    async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, (): &(), deadline: Deadline) -> Result<Kept, ViewError> {
+    async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, (): &(), wish: Wish) -> Result<Kept, ViewError> {
         let today = cabinet.today();
         let from = today.checked_sub(WHOLE_YEARS.years()).unwrap_or(today);
-        cabinet.ask_history(guest, from, deadline).await
+        cabinet.ask_history(guest, from, wish).await
     }
 
     fn make(cabinet: &Cabinet, _: &Guest, kept: &Kept, _: i64) -> Self {
@@ -173,8 +168,7 @@ impl Cabinet {
             None => None,
         };
         if query.from.is_some_and(|from| from < self.usual_from()) {
-            let slot = self.guests.slots(guest.key).whole_history();
-            let found = self.find(guest, &slot, &(), wish).await?;
+            let found = self.whole_history_seen(guest, wish).await?;
             return Ok(self.page_shown(
                 guest,
                 &found.filled,
@@ -220,12 +214,36 @@ impl Cabinet {
         self.find(guest, &slot, &(), wish).await
     }
 
-    async fn ask_history(self: &Arc<Self>, guest: &Guest, from: Date, deadline: Deadline) -> Result<Kept, ViewError> {
-        let account = self.account_id(guest, deadline).await?;
+    async fn whole_history_seen(
+        self: &Arc<Self>,
+        guest: &Guest,
+        wish: Wish,
+    ) -> Result<Found<WholeHistorySeen>, ViewError> {
+        let slot = self.guests.slots(guest.key).whole_history();
+        self.find(guest, &slot, &(), wish).await
+    }
+
+    /// Whether the guest's history names the check, be it as far back as ProBonus goes.
+    pub(super) async fn history_names(
+        self: &Arc<Self>,
+        guest: &Guest,
+        check: &CheckId,
+        deadline: Deadline,
+    ) -> Result<bool, ViewError> {
+        let wish = Wish { renew: false, deadline };
+        let named = |entries: &[Transaction]| entries.iter().any(|entry| entry.check_id.as_ref() == Some(check));
+        if named(&self.history_seen(guest, wish).await?.filled.value.entries) {
+            return Ok(true);
+        }
+        Ok(named(&self.whole_history_seen(guest, wish).await?.filled.value.entries))
+    }
+
+    async fn ask_history(self: &Arc<Self>, guest: &Guest, from: Date, wish: Wish) -> Result<Kept, ViewError> {
+        let account = self.account_id(guest, wish).await?;
         // A business day ends within the next calendar day.
         let to = self.today().checked_add(1.day()).unwrap_or(from);
         let history = History::Days { from, to };
-        let entries = self.probonus.transactions(&account, history, deadline).await?;
+        let entries = self.probonus.transactions(&account, history, wish.deadline).await?;
         Ok(Kept { entries })
     }
 

@@ -18,6 +18,7 @@ mod saved;
 mod slot;
 mod views;
 mod watch;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;

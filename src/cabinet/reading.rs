@@ -34,12 +34,7 @@ pub(super) trait View: Send + Sync + Sized + 'static {
     fn fresh_us(cabinet: &Cabinet) -> i64;
 
     /// Asks ProBonus.
-    async fn ask(
-        cabinet: &Arc<Cabinet>,
-        guest: &Guest,
-        key: &Self::Key,
-        deadline: Deadline,
-    ) -> Result<Self::Kept, ViewError>;
+    async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, key: &Self::Key, wish: Wish) -> Result<Self::Kept, ViewError>;
 
     /// Makes the view, with its bytes.
     fn make(cabinet: &Cabinet, guest: &Guest, kept: &Self::Kept, as_of_us: i64) -> Self;
@@ -183,7 +178,7 @@ impl Cabinet {
         }
         let asked_at_us = self.clock.now_us();
         let deadline = Deadline::within(self.config.fetch_time);
-        let kept = V::ask(self, guest, key, deadline).await?;
+        let kept = V::ask(self, guest, key, Wish { renew, deadline }).await?;
         let as_of_us = self.clock.now_us();
         self.keep(guest, &name, &kept, asked_at_us, as_of_us);
         Ok(Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us))

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
+use super::views::micros;
 use super::{Cabinet, Ready, ViewError, Wish};
 use crate::clock::Deadline;
 use crate::model::{Guest, GuestKey, NewAccount};
-use crate::probonus::{Effect, UpstreamError};
+use crate::probonus::{Effect, NotInserted};
 
-/// A replica that holds the claim longer than this is gone (µs). It is also how long nobody tries again when it is not known whether
-/// ProBonus made the account.
-const LEASE_US: i64 = 30_000_000;
+/// A claim lasts this much longer than its request: so long nobody tries again when it is not known whether ProBonus made the account.
+const UNSURE: Duration = Duration::from_secs(5);
 
 /// A guest consents to a version of a document: its id and version.
 pub type Consent = (String, String);
@@ -64,16 +65,17 @@ impl Cabinet {
         deadline: Deadline,
     ) -> Result<Ready, ViewError> {
         let now_us = self.clock.now_us();
-        if !self
+        let claimed = self
             .store
-            .claim_registration(guest.key, now_us + LEASE_US, now_us)
-            .await?
-        {
-            return Err(ViewError::InProgress);
+            .claim_registration(guest.key, now_us + micros(deadline.remaining() + UNSURE), now_us)
+            .await?;
+        if !claimed {
+            let there = self.account_seen(guest, Wish { renew: false, deadline }).await;
+            return Err(there.map_or(ViewError::InProgress, |_| ViewError::AccountExists));
         }
         let registered = self.register_claimed(guest, account, consents, deadline).await;
-        // Not known whether the account will appear: the claim stands until the lease is over, so that nobody makes a second one.
-        if !matches!(registered, Err(ViewError::InProgress)) {
+        // Made, or perhaps made: the claim stands until the lease is over, so that nobody makes a second one who is not shown the first.
+        if !matches!(registered, Ok(_) | Err(ViewError::InProgress)) {
             self.store.release_registration(guest.key).await?;
         }
         registered
@@ -87,30 +89,52 @@ impl Cabinet {
         deadline: Deadline,
     ) -> Result<Ready, ViewError> {
         // Asked of ProBonus itself: what was remembered may be of before another replica's registration.
-        if self.probonus.find_by_phone(&guest.phone, deadline).await?.is_some() {
+        if self.account_now(guest, deadline).await?.is_some() {
             self.changed(guest).await;
             return Err(ViewError::AccountExists);
         }
         self.store
             .keep_consents(guest.key, consents, self.clock.now_us())
             .await?;
-        let unsure = match self.probonus.insert_by_template(account, deadline).await {
-            Ok(()) => false,
-            Err(UpstreamError::Refused { .. }) => return Err(ViewError::Refused),
-            Err(error) if error.effect() == Effect::None => return Err(error.into()),
-            Err(_) => true,
+        let inserted = self.probonus.insert_by_template(account, deadline).await;
+        let (created, failed) = match inserted {
+            Ok(told) => (told.map(|told| account.completing(told)), None),
+            Err(NotInserted { error, over }) => match error.effect() {
+                Effect::None => return Err(error.into()),
+                Effect::Rejected => return Err(self.refused(guest, deadline).await),
+                // Whether it was done is seen by its effect.
+                Effect::Unknown => (None, over.then_some(error)),
+            },
         };
+        if let Some(created) = &created {
+            let written = &self.guests.slots(guest.key).written;
+            written.signed_up(created.clone(), self.clock.now_us());
+        }
         self.changed(guest).await;
-        let found = self.account_seen(guest, Wish { renew: false, deadline }).await;
-        match found {
-            Ok(found) => {
-                tracing::info!(target: "security", event = "account_registered", guest = ?guest.key);
-                Ok(found.filled.value.profile_ready.clone())
+        let wish = Wish { renew: false, deadline };
+        let ready = match (self.account_seen(guest, wish).await, created) {
+            (Ok(found), _) => found.filled.value.profile_ready.clone(),
+            // ProBonus made it and then fell silent: what it has is known all the same.
+            (Err(_), Some(created)) => Ready::new(&self.profile_of(guest, &created), self.clock.now_us()),
+            (Err(absent), None) => {
+                // Nobody should hear for long that there is none: it may have been made and not be shown yet.
+                self.guests.slots(guest.key).outdate();
+                let failed = failed.filter(|_| absent == ViewError::AccountAbsent);
+                return Err(failed.map_or(ViewError::InProgress, ViewError::from));
             }
-            Err(_) if unsure => Err(ViewError::InProgress),
-            // ProBonus took it and does not show it yet.
-            Err(ViewError::AccountAbsent) => Err(ViewError::Unavailable { retry_after_s: 2 }),
-            Err(error) => Err(error),
+        };
+        tracing::info!(target: "security", event = "account_registered", guest = ?guest.key);
+        Ok(ready)
+    }
+
+    /// Why ProBonus did not make the account: a till may have been quicker.
+    async fn refused(self: &Arc<Self>, guest: &Guest, deadline: Deadline) -> ViewError {
+        match self.account_now(guest, deadline).await {
+            Ok(Some(_)) => {
+                self.changed(guest).await;
+                ViewError::AccountExists
+            }
+            _ => ViewError::Refused,
         }
     }
 }

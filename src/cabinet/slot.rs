@@ -19,6 +19,9 @@ const PAUSE_US: i64 = 3_000_000;
 /// A pull to refresh asks ProBonus at most this often (µs).
 const FORCE_US: i64 = 3_000_000;
 
+/// Longer ago than any moment (µs), and still far from the end of numbers.
+const NEVER_US: i64 = i64::MIN / 2;
+
 /// With a last good value at hand nobody waits longer than this for a newer one.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1200);
 
@@ -80,7 +83,7 @@ impl<V> Default for Busy<V> {
     fn default() -> Self {
         Self {
             failure: None,
-            forced_at_us: i64::MIN / 2,
+            forced_at_us: NEVER_US,
             running: None,
         }
     }
@@ -156,8 +159,10 @@ impl<V> Slot<V> {
                 };
             }
         }
+        // Nobody is told for long that they have no account who asks again: it may have been made in the restaurant.
         if let Some((error, until)) = state.failure()
             && now_us < until
+            && !(force && error == ViewError::AccountAbsent)
         {
             return Step::Failed(state.usable(ages, now_us), error);
         }
@@ -167,6 +172,13 @@ impl<V> Slot<V> {
         let fetch = state.begin();
         let receiver = state.busy().running.clone().expect("a fetch is under way");
         Step::Wait(receiver, fetch)
+    }
+
+    /// The next pull to refresh asks, however recent the one before.
+    pub fn allow_force(&self) {
+        if let Some(busy) = &mut self.state().busy {
+            busy.forced_at_us = NEVER_US;
+        }
     }
 
     /// The fetch ended; whether its answer was kept.
@@ -235,7 +247,7 @@ impl<V> State<V> {
     }
 
     fn forced_at_us(&self) -> i64 {
-        self.busy.as_ref().map_or(i64::MIN / 2, |busy| busy.forced_at_us)
+        self.busy.as_ref().map_or(NEVER_US, |busy| busy.forced_at_us)
     }
 
     /// Lets go of what only a busy slot needs, when nothing in it matters any more.
@@ -394,5 +406,21 @@ mod tests {
         slot.fill(forced, filled(2, 1), 1);
         assert!(matches!(slot.step(AGES, true, 2), Step::Show(_)));
         assert!(matches!(slot.step(AGES, true, 3_000_001), Step::Wait(_, Some(_))));
+    }
+
+    #[test]
+    fn who_has_no_account_and_pulls_to_refresh_is_asked_for_again() {
+        let slot = Slot::default();
+        let first = fetch(slot.step(AGES, false, 0));
+        slot.fill(first, Err(ViewError::AccountAbsent), 0);
+        assert!(matches!(slot.step(AGES, false, 1), Step::Failed(None, _)));
+        let forced = fetch(slot.step(AGES, true, 1));
+        slot.fill(forced, Err(ViewError::AccountAbsent), 1);
+        assert!(
+            matches!(slot.step(AGES, true, 2), Step::Failed(None, _)),
+            "at most once in 3 s"
+        );
+        slot.allow_force();
+        assert!(matches!(slot.step(AGES, true, 2), Step::Wait(_, Some(_))));
     }
 }

@@ -47,8 +47,8 @@ impl View for AccountSeen {
         micros(cabinet.config.cache.profile_fresh)
     }
 
-    async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, (): &(), deadline: Deadline) -> Result<Account, ViewError> {
-        let account = cabinet.probonus.find_by_phone(&guest.phone, deadline).await?;
+    async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, (): &(), wish: Wish) -> Result<Account, ViewError> {
+        let account = cabinet.account_now(guest, wish.deadline).await?;
         account.ok_or(ViewError::AccountAbsent)
     }
 
@@ -96,9 +96,9 @@ impl View for BalanceSeen {
         micros(cabinet.config.cache.balance_fresh)
     }
 
-    async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, (): &(), deadline: Deadline) -> Result<Balance, ViewError> {
-        let account = cabinet.account_id(guest, deadline).await?;
-        Ok(cabinet.probonus.balance(&account, deadline).await?)
+    async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, (): &(), wish: Wish) -> Result<Balance, ViewError> {
+        let account = cabinet.account_id(guest, wish).await?;
+        Ok(cabinet.probonus.balance(&account, wish.deadline).await?)
     }
 
     fn make(_: &Cabinet, _: &Guest, balance: &Balance, as_of_us: i64) -> Self {
@@ -158,16 +158,22 @@ impl Cabinet {
         self.find(guest, &slot, &(), wish).await
     }
 
-    /// The id of the guest's account. Ids do not change, so any account that may still be shown will do.
-    pub(super) async fn account_id(
+    /// What ProBonus has of the guest now, and what it has just taken from them and may not show yet.
+    pub(super) async fn account_now(
         self: &Arc<Self>,
         guest: &Guest,
         deadline: Deadline,
-    ) -> Result<AccountId, ViewError> {
+    ) -> Result<Option<Account>, ViewError> {
+        let told = self.probonus.find_by_phone(&guest.phone, deadline).await?;
+        let written = &self.guests.slots(guest.key).written;
+        Ok(written.shown_in(told, self.clock.now_us()))
+    }
+
+    /// The id of the guest's account. Ids do not change, so any account that may still be shown will do.
+    pub(super) async fn account_id(self: &Arc<Self>, guest: &Guest, wish: Wish) -> Result<AccountId, ViewError> {
         if let Some(account) = self.known_account(guest) {
             return Ok(account);
         }
-        let wish = Wish { renew: false, deadline };
         let found = self.account_seen(guest, wish).await?;
         Ok(found.filled.value.id.clone())
     }

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use super::{App, ErrorCode, Problem, RequestFacts};
 use crate::cabinet::{Ready, Shown, Source, ViewError, Wish};
 use crate::clock::Deadline;
+use crate::keys::{hex, sha256};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// RFC 9211.
@@ -69,6 +70,26 @@ pub(super) fn view(shown: Shown, reading: &Reading) -> Response {
     head.insert(header::ETAG, ready.etag());
     head.insert(header::CACHE_CONTROL, NO_STORE);
     head.insert(CACHE_STATUS, HeaderValue::from_static(cache_status(source)));
+    response
+}
+
+/// What is made of a view and has neither `as_of` nor `stale`: tagged by the whole of it.
+pub(super) fn tagged(kind: HeaderValue, body: Vec<u8>, source: Source, reading: &Reading) -> Response {
+    let etag = format!("\"{}\"", hex(&sha256(&body)[..12]));
+    let unchanged = source != Source::Stale && matches(reading.tags.iter(), etag.as_bytes());
+    let mut response = Response::new(Body::empty());
+    let head = response.headers_mut();
+    head.insert(header::CACHE_CONTROL, NO_STORE);
+    head.insert(CACHE_STATUS, HeaderValue::from_static(cache_status(source)));
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        head.insert(header::ETAG, etag);
+    }
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        head.insert(header::CONTENT_TYPE, kind);
+        *response.body_mut() = Body::from(body);
+    }
     response
 }
 

@@ -25,6 +25,9 @@ pub struct Query<T>(pub T);
 /// The longest body taken, in bytes.
 pub const MAX_BODY: usize = 256 * 1024;
 
+/// Of a longer one so much more is let pass by, in bytes: who still sends does not read, and would not see the refusal.
+const PASSED_BY: usize = 8 * 1024 * 1024;
+
 impl<T: FromFields> FromRequest<App> for Body<T> {
     type Rejection = Problem;
 
@@ -101,16 +104,39 @@ async fn bytes_of(request: Request, types: &[&str]) -> Result<Bytes, Problem> {
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+    let too_long = announced.is_some_and(|length| length > MAX_BODY as u64);
+    // Who waits to be told to go on reads the refusal without sending.
+    if too_long && request.headers().contains_key(header::EXPECT) {
         return Err(Problem::new(ErrorCode::BodyTooLarge));
     }
     let deadline = RequestFacts::of(request.extensions()).deadline;
-    let collected = Limited::new(request.into_body(), MAX_BODY).collect();
-    match tokio::time::timeout_at(deadline.instant(), collected).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(ErrorCode::BodyTooLarge)),
-        // Cut off, or dribbling beyond the deadline.
-        Ok(Err(_)) | Err(_) => Err(Problem::new(ErrorCode::MalformedRequest)),
+    let mut body = request.into_body();
+    let collected = async {
+        if too_long {
+            return Err(ErrorCode::BodyTooLarge);
+        }
+        match Limited::new(&mut body, MAX_BODY).collect().await {
+            Ok(whole) => Ok(whole.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(ErrorCode::BodyTooLarge),
+            // Cut off.
+            Err(_) => Err(ErrorCode::MalformedRequest),
+        }
+    };
+    // Dribbling beyond the deadline is as good as cut off.
+    let collected = tokio::time::timeout_at(deadline.instant(), collected).await;
+    let collected = collected.unwrap_or(Err(ErrorCode::MalformedRequest));
+    if collected == Err(ErrorCode::BodyTooLarge) {
+        let _ = tokio::time::timeout_at(deadline.instant(), pass_by(body)).await;
+    }
+    collected.map_err(Problem::new)
+}
+
+/// Reads on without keeping anything.
+async fn pass_by(mut body: axum::body::Body) {
+    let mut passed = 0;
+    while passed < PASSED_BY {
+        let Some(Ok(frame)) = body.frame().await else { return };
+        passed += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 

@@ -1,16 +1,15 @@
 //! `/api/v1/me`: what the signed-in guest reads.
 
-use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use axum::response::Response;
+use http::HeaderValue;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Reading, view};
+use super::answer::{Reading, tagged, view};
 use super::body::Query;
 use super::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, SignedInGuest};
 use crate::cabinet::{self, Card};
@@ -209,11 +208,18 @@ async fn coupons(State(app): State<App>, guest: SignedInGuest, reading: Reading)
     operation_id = "getCard",
     tag = "Guest",
     security(("bearer" = []), ("cookie" = [])),
-    responses((status = 200, description = "The card", body = Card)),
+    responses((status = 200, description = "The card", body = Card), (status = 304, description = "The caller has it")),
     extensions(("x-problems" = json!(["account_absent", "account_blocked", "upstream_invalid", "upstream_unavailable"]))),
 )]
-async fn card(State(app): State<App>, guest: SignedInGuest, reading: Reading) -> Result<Json<Card>, Problem> {
-    Ok(Json(app.cabinet.card(&guest.guest, reading.wish).await?))
+async fn card(State(app): State<App>, guest: SignedInGuest, reading: Reading) -> Result<Response, Problem> {
+    let (card, source) = app.cabinet.card(&guest.guest, reading.wish).await?;
+    let body = serde_json::to_vec(&card).map_err(|_| Problem::new(ErrorCode::Internal))?;
+    Ok(tagged(
+        HeaderValue::from_static("application/json"),
+        body,
+        source,
+        &reading,
+    ))
 }
 
 /// The card's QR as SVG: dark on light in every theme, as scanners need it.
@@ -223,11 +229,18 @@ async fn card(State(app): State<App>, guest: SignedInGuest, reading: Reading) ->
     operation_id = "getCardSvg",
     tag = "Guest",
     security(("bearer" = []), ("cookie" = [])),
-    responses((status = 200, description = "The QR", body = String, content_type = "image/svg+xml")),
+    responses(
+        (status = 200, description = "The QR", body = String, content_type = "image/svg+xml"),
+        (status = 304, description = "The caller has it"),
+    ),
     extensions(("x-problems" = json!(["account_absent", "account_blocked", "upstream_invalid", "upstream_unavailable"]))),
 )]
 async fn card_svg(State(app): State<App>, guest: SignedInGuest, reading: Reading) -> Result<Response, Problem> {
-    let svg = app.cabinet.card_svg(&guest.guest, reading.wish).await?;
-    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"))];
-    Ok((kind, svg).into_response())
+    let (svg, source) = app.cabinet.card_svg(&guest.guest, reading.wish).await?;
+    Ok(tagged(
+        HeaderValue::from_static("image/svg+xml"),
+        svg.into(),
+        source,
+        &reading,
+    ))
 }

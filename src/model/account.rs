@@ -194,10 +194,34 @@ pub struct NewAccount {
     pub email: Option<String>,
 }
 
+impl NewAccount {
+    /// What ProBonus told of the account it made, which need not be all of what it was made of.
+    #[must_use]
+    pub fn completing(&self, told: Account) -> Account {
+        Account {
+            first_name: told.first_name.or_else(|| Some(self.first_name.clone())),
+            last_name: told.last_name.or_else(|| self.last_name.clone()),
+            middle_name: told.middle_name.or_else(|| self.middle_name.clone()),
+            birthday: told.birthday.or(self.birthday),
+            gender: told.gender.or(self.gender),
+            email: told.email.or_else(|| self.email.clone()),
+            ..told
+        }
+    }
+}
+
 impl std::fmt::Debug for NewAccount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("NewAccount(…)")
     }
+}
+
+macro_rules! apply {
+    ($edit:ident to $what:ident: $($field:ident),*) => {
+        $(if let Some(value) = &$edit.$field {
+            $what.$field.clone_from(value);
+        })*
+    };
 }
 
 /// Changes to the questionnaire: the only fields of an account that are ever edited. The outer `None` leaves a field as it is, the
@@ -216,6 +240,40 @@ pub struct ProfileEdit {
     pub gender: Option<Option<Gender>>,
     /// E-mail address.
     pub email: Option<Option<String>>,
+}
+
+impl ProfileEdit {
+    /// The profile with these changes.
+    #[must_use]
+    pub fn applied_to_profile(&self, mut profile: Profile) -> Profile {
+        apply!(self to profile: first_name, last_name, middle_name, birthday, gender, email);
+        profile
+    }
+
+    /// These changes and then those of `later`.
+    #[must_use]
+    pub fn followed_by(mut self, later: &Self) -> Self {
+        for (field, later) in [
+            (&mut self.first_name, &later.first_name),
+            (&mut self.last_name, &later.last_name),
+            (&mut self.middle_name, &later.middle_name),
+            (&mut self.email, &later.email),
+        ] {
+            if later.is_some() {
+                field.clone_from(later);
+            }
+        }
+        self.birthday = later.birthday.or(self.birthday);
+        self.gender = later.gender.or(self.gender);
+        self
+    }
+
+    /// The account with these changes.
+    #[must_use]
+    pub fn applied_to_account(&self, mut account: Account) -> Account {
+        apply!(self to account: first_name, last_name, middle_name, birthday, gender, email);
+        account
+    }
 }
 
 impl std::fmt::Debug for ProfileEdit {

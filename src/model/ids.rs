@@ -5,13 +5,24 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// An id that cannot be one: empty, longer than 64 characters, or with characters outside `A–Z a–z 0–9 . _ : { } -`.
+/// An id that cannot be one: empty, longer than 64 characters, or with characters that no such id has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id")]
 pub struct InvalidId;
 
+/// What may be asked of ProBonus or stand in an address: `A–Z a–z 0–9 . _ : { } -`, and not dots alone.
+fn plain(text: &str) -> bool {
+    let sane = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'{' | b'}' | b'-');
+    text.bytes().all(sane) && !text.bytes().all(|b| b == b'.')
+}
+
+/// What is only ever shown: whatever ProBonus likes.
+fn printable(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident of $sane:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(try_from = "String", into = "String")]
@@ -24,11 +35,8 @@ macro_rules! id {
             /// # Errors
             /// [`InvalidId`] for anything that no ProBonus hands out.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                let sane = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'{' | b'}' | b'-');
-                if text.is_empty() || text.len() > 64 || !text.bytes().all(sane) || text.bytes().all(|b| b == b'.') {
-                    return Err(InvalidId);
-                }
-                Ok(Self(text.into()))
+                let right = !text.is_empty() && text.len() <= 128 && text.chars().count() <= 64 && $sane(text);
+                right.then(|| Self(text.into())).ok_or(InvalidId)
             }
 
             /// The id's text.
@@ -55,17 +63,17 @@ macro_rules! id {
 
 id!(
     /// An account (a guest's bonus account) in ProBonus.
-    AccountId
+    AccountId of plain
 );
 id!(
     /// A check (a receipt) in ProBonus.
-    CheckId
+    CheckId of plain
 );
 id!(
-    /// A movement on an account in ProBonus.
-    TransactionId
+    /// A movement on an account in ProBonus. We never ask for one by its id.
+    TransactionId of printable
 );
 id!(
     /// An account group in ProBonus.
-    GroupId
+    GroupId of plain
 );

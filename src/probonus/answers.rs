@@ -322,11 +322,11 @@ fn id<T: IdText>(object: &Object, names: &[&str]) -> Read<T> {
     object.read(names, |value| parsed(value, T::of))?.ok_or(NONSENSE)
 }
 
-/// The check of a movement; 0 and an empty text stand for none.
+/// The check of a movement; 0 and an empty text stand for none, and one that nobody could ask for is as good as none.
 fn check_id(object: &Object) -> Read<Option<CheckId>> {
     let text = object.read(&["checkId"], Json::scalar)?;
-    let text = text.as_deref().map(str::trim).filter(|text| !matches!(*text, "" | "0"));
-    text.map(|text| CheckId::parse(text).map_err(|_| NONSENSE)).transpose()
+    let text = text.as_deref().map(str::trim).filter(|text| *text != "0");
+    Ok(text.and_then(|text| CheckId::parse(text).ok()))
 }
 
 fn restaurant(object: &Object) -> Read<Option<RestaurantRef>> {

@@ -4,6 +4,8 @@ use rust_decimal::Decimal;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use super::ids::IdForm;
+
 /// Arguments in their order. Numbers are kept as their digits, so that no sum passes a float on its way out.
 #[derive(Default)]
 pub(super) struct Arguments(Vec<(&'static str, Argument)>);
@@ -51,12 +53,11 @@ impl Arguments {
         self
     }
 
-    /// With an id as ProBonus most likely has it: a number when it is one.
-    pub fn id(self, name: &'static str, id: &str) -> Self {
-        let plain = id == "0" || (!id.starts_with('0') && id.len() <= 18 && id.bytes().all(|b| b.is_ascii_digit()));
-        match id.parse::<i64>() {
-            Ok(number) if plain => self.number(name, number),
-            _ => self.text(name, id),
+    /// With an id as this ProBonus writes it.
+    pub fn id(self, name: &'static str, id: &str, form: &IdForm) -> Self {
+        match form.number(id) {
+            Some(number) => self.number(name, number),
+            None => self.text(name, id),
         }
     }
 
@@ -102,8 +103,8 @@ mod tests {
     fn numbers_leave_digit_for_digit_and_ids_as_what_they_are() {
         let arguments = Arguments::default()
             .number("sum", Decimal::new(9_007_199_254_740_991, 2))
-            .id("accountId", "5012")
-            .id("groupId", "007")
+            .id("accountId", "5012", &IdForm::default())
+            .id("groupId", "007", &IdForm::default())
             .change("email", Some(None))
             .change("lastName", None)
             .maybe_text("comment", Some("a \"b\""));

@@ -15,7 +15,8 @@ use super::operation::Operation;
 use crate::clock::Deadline;
 use crate::config::ProbonusConfig;
 
-/// The longest answer that is read, in bytes.
+/// The longest answer that is read, in bytes: of histories, which come whole, and of everything else.
+const MAX_HISTORY: usize = 8 * 1024 * 1024;
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
 
 /// Time to connect.
@@ -96,7 +97,7 @@ impl Transport {
         let until = deadline.at_most(self.timeout);
         let exchange = async {
             let response = request.send().await.map_err(|error| failure(&error))?;
-            read(response).await
+            read(response, bound_of(operation)).await
         };
         if let Ok(reply) = tokio::time::timeout_at(until.instant(), exchange).await {
             reply
@@ -116,7 +117,7 @@ fn failure(error: &reqwest::Error) -> UpstreamError {
 }
 
 /// Reads the answer whole. A success whose body breaks off says something, but nothing that can be understood.
-async fn read(mut response: reqwest::Response) -> Result<Reply, UpstreamError> {
+async fn read(mut response: reqwest::Response, bound: usize) -> Result<Reply, UpstreamError> {
     let retry_after = pause_asked_for(response.headers());
     let kind = response.headers().get(header::CONTENT_TYPE);
     let json = kind.is_none_or(|kind| kind.to_str().is_ok_and(is_json));
@@ -124,7 +125,7 @@ async fn read(mut response: reqwest::Response) -> Result<Reply, UpstreamError> {
     let mut body = BytesMut::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER => body.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= bound => body.extend_from_slice(&chunk),
             Ok(None) => break,
             // The status of a failure tells enough.
             Ok(Some(_)) | Err(_) if !status.is_success() => break,
@@ -151,6 +152,14 @@ fn pause_asked_for(headers: &HeaderMap) -> Option<Duration> {
         Duration::try_from(left).unwrap_or_default()
     };
     Some(pause.min(LONGEST_RETRY_AFTER))
+}
+
+/// The longest answer to `operation`.
+fn bound_of(operation: Operation) -> usize {
+    match operation {
+        Operation::Transactions => MAX_HISTORY,
+        _ => MAX_ANSWER,
+    }
 }
 
 fn is_json(kind: &str) -> bool {

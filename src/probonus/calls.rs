@@ -1,11 +1,15 @@
 //! Everything a call passes on its way: bulkhead, breaker, credential, HTTP, and a second try where one is safe.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use metrics::{Counter, counter, gauge, histogram};
 
 use super::arguments::Arguments;
 use super::breaker::Breaker;
 use super::bulkhead::Bulkhead;
 use super::call::{Reply, Transport};
+use super::complaint::complaint;
 use super::credential::Credential;
 use super::error::UpstreamError;
 use super::operation::{Group, Operation};
@@ -32,6 +36,19 @@ pub(super) struct Calls {
 struct Gate {
     bulkhead: Bulkhead,
     breaker: Breaker,
+    /// Whether the last failure was an answer without sense.
+    nonsense: AtomicBool,
+}
+
+impl Gate {
+    /// Why a call does not pass while the breaker is open: a read fails as the calls did that opened it.
+    fn paused(&self, operation: Operation, wait: Duration) -> UpstreamError {
+        if operation.is_read() && self.nonsense.load(Ordering::Relaxed) {
+            UpstreamError::Invalid
+        } else {
+            UpstreamError::not_sent(Some(wait))
+        }
+    }
 }
 
 impl Calls {
@@ -42,6 +59,7 @@ impl Calls {
             gates: Group::ALL.map(|group| Gate {
                 bulkhead: Bulkhead::new(config.max_concurrency),
                 breaker: Breaker::new(group.name(), clock.clone()),
+                nonsense: AtomicBool::new(false),
             }),
             retries: RetryBudget::new(),
             clock,
@@ -93,7 +111,7 @@ impl Calls {
         let permit = gate
             .breaker
             .permit()
-            .map_err(|wait| UpstreamError::not_sent(Some(wait)))
+            .map_err(|wait| gate.paused(operation, wait))
             .inspect_err(|_| count(operation, "paused"))?;
         let started = self.clock.steady();
         let outcome = self.authorized(operation, arguments, deadline).await;
@@ -110,7 +128,11 @@ impl Calls {
         // A refused credential says nothing about ProBonus' health.
         if word != "credential_refused" {
             let slow = took.as_secs_f64() > self.transport.timeout().as_secs_f64() * SLOW;
-            permit.tell(slow || matches!(word, "unavailable" | "invalid"));
+            let failed = slow || matches!(word, "unavailable" | "invalid");
+            if failed {
+                gate.nonsense.store(word == "invalid", Ordering::Relaxed);
+            }
+            permit.tell(failed);
         }
         outcome
     }
@@ -144,11 +166,28 @@ impl Calls {
             return Err(UpstreamError::CredentialRefused);
         }
         self.credential.accepted(operation);
+        self.note_refusal(operation, arguments, &reply);
         if reply.makes_sense() {
             Ok(reply)
         } else {
             Err(UpstreamError::Invalid)
         }
+    }
+}
+
+impl Calls {
+    /// Tells the operator what ProBonus says to a request it refuses; never a guest.
+    fn note_refusal(&self, operation: Operation, arguments: &Arguments, reply: &Reply) {
+        if word_of(reply) != "refused" {
+            return;
+        }
+        let said = complaint(&reply.body, arguments).filter(|text| !self.credential.is_in(text));
+        tracing::warn!(
+            operation = operation.name(),
+            status = reply.status.as_u16(),
+            said,
+            "ProBonus refuses a request"
+        );
     }
 }
 

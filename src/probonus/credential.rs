@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::answers::{self, Tokens};
 use super::arguments::Arguments;
 use super::call::Transport;
-use super::error::UpstreamError;
+use super::error::{Effect, UpstreamError};
 use super::json::Json;
 use super::operation::Operation;
 use crate::clock::{Clock, Deadline};
@@ -88,6 +88,18 @@ impl Credential {
     /// Whether a refused credential can be exchanged for a new one.
     pub fn can_renew(&self) -> bool {
         matches!(self.config, CredentialConfig::Login { .. })
+    }
+
+    /// Whether `text` gives it away.
+    pub fn is_in(&self, text: &str) -> bool {
+        let tells = |secret: &SecretString| text.contains(secret.expose_secret());
+        let configured = match &self.config {
+            CredentialConfig::Token(token) => tells(token),
+            CredentialConfig::Login { login, password } => tells(login) || tells(password),
+        };
+        let bearer = lock(&self.current).clone();
+        configured
+            || bearer.is_some_and(|bearer| tells(&bearer.access) || bearer.refresh.is_some_and(|token| tells(&token)))
     }
 
     /// The header for a call of `operation`; may log in or renew first.
@@ -230,7 +242,8 @@ impl Credential {
         bearer
     }
 
-    /// New tokens by the refresh token, or by the login when that is not accepted.
+    /// New tokens by the refresh token, or by the login when that gives none. Only a ProBonus that was not reached, or asks to be left
+    /// alone, is not asked another way.
     async fn tokens(
         &self,
         known: Option<&Bearer>,
@@ -239,11 +252,14 @@ impl Credential {
     ) -> Result<Tokens, UpstreamError> {
         if let Some(refresh) = known.and_then(|bearer| bearer.refresh.as_ref()) {
             let renewed = self.by_refresh(refresh, transport, deadline).await;
-            let turned_down = matches!(
+            let turned_away = matches!(
                 renewed,
-                Err(UpstreamError::Refused { .. } | UpstreamError::CredentialRefused | UpstreamError::Invalid)
+                Err(UpstreamError::Unavailable {
+                    effect: Effect::None,
+                    ..
+                })
             );
-            if !turned_down {
+            if renewed.is_ok() || turned_away {
                 return renewed;
             }
         }

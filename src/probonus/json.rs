@@ -20,8 +20,9 @@ pub(super) type Read<T> = Result<T, UpstreamError>;
 pub(super) const NONSENSE: UpstreamError = UpstreamError::Invalid;
 
 impl<'a> Json<'a> {
-    /// One whole JSON text.
+    /// One whole JSON text; some servers put a byte order mark before it.
     pub fn parse(text: &'a [u8]) -> Read<Self> {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         serde_json::from_slice(text).map(Self).map_err(|_| NONSENSE)
     }
 
@@ -29,16 +30,24 @@ impl<'a> Json<'a> {
         self.0.get().as_bytes().first().copied().unwrap_or(b' ')
     }
 
+    pub fn is_text(self) -> bool {
+        self.first() == b'"'
+    }
+
     pub fn is_null(self) -> bool {
         self.first() == b'n'
     }
 
-    /// Whether it is `null`, `{}` or `[]`: nothing is told.
+    /// Whether it is `null`, `{}` or `[]`, or an array with one of them as its only element: nothing is told.
     pub fn is_empty(self) -> bool {
         match self.first() {
             b'n' => true,
             b'{' => self.object().is_ok_and(|object| object.0.is_empty()),
-            b'[' => self.array().is_ok_and(|array| array.is_empty()),
+            b'[' => self.array().is_ok_and(|array| match array.as_slice() {
+                [] => true,
+                [one] => one.is_empty(),
+                _ => false,
+            }),
             _ => false,
         }
     }
@@ -48,7 +57,7 @@ impl<'a> Json<'a> {
         let mut value = self;
         for _ in 0..4 {
             let Ok(object) = value.object() else { return value };
-            match object.get(&["data", "result"]) {
+            match object.wrapped() {
                 Some(inner) => value = inner,
                 None => return value,
             }
@@ -108,6 +117,18 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> Object<'a> {
+    /// What it wraps: an object, a list, or `null` when it tells none. A plain value by such a name is a word of its own (`"result": "ok"`).
+    fn wrapped(&self) -> Option<Json<'a>> {
+        let named = |name| self.get(&[name]);
+        let wraps = |value: &Json| matches!(value.first(), b'{' | b'[');
+        let told = named("data").filter(wraps).or_else(|| named("result").filter(wraps));
+        told.or_else(|| {
+            named("data")
+                .or_else(|| named("result"))
+                .filter(|value| value.is_null())
+        })
+    }
+
     /// The first member that goes by one of `names` (whatever the case of its letters) and is told, that is, not `null`.
     pub fn get(&self, names: &[&str]) -> Option<Json<'a>> {
         names.iter().find_map(|name| {
@@ -148,5 +169,42 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
             }
         }
         deserializer.deserialize_map(Members).map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrappers_are_told_from_words_and_nothing_from_something() {
+        let unwrapped = |text: &str| {
+            let json = Json::parse(text.as_bytes()).expect("JSON").unwrapped();
+            (json.0.get().to_owned(), json.is_empty())
+        };
+        for (text, inner) in [
+            (r#"{"data":{"id":1}}"#, r#"{"id":1}"#),
+            (r#"{"data":{"result":[1,2]}}"#, "[1,2]"),
+            (r#"{"result":{"id":1},"data":null}"#, r#"{"id":1}"#),
+            (r#"{"result":"ok","data":{"id":1}}"#, r#"{"id":1}"#),
+            (r#"{"result":"ok","balance":1}"#, r#"{"result":"ok","balance":1}"#),
+            ("\u{feff}[1]", "[1]"),
+        ] {
+            assert_eq!(unwrapped(text), (inner.to_owned(), false), "{text}");
+        }
+        for text in [
+            "null",
+            "{}",
+            "[]",
+            r#"{"data":null}"#,
+            r#"{"result":[]}"#,
+            "[null]",
+            r#"{"data":[{}]}"#,
+        ] {
+            assert!(unwrapped(text).1, "{text}");
+        }
+        for text in ["0", "\"\"", "[0]", "[[],[]]", r#"{"id":null}"#, r#"{"data":"x"}"#] {
+            assert!(!unwrapped(text).1, "{text}");
+        }
     }
 }

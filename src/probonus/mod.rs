@@ -11,10 +11,12 @@ mod breaker;
 mod bulkhead;
 mod call;
 mod calls;
+mod complaint;
 mod credential;
 #[cfg(test)]
 mod dialects;
 mod error;
+mod ids;
 mod json;
 mod operation;
 mod operations;
@@ -23,4 +25,4 @@ mod values;
 
 pub use error::{Effect, UpstreamError};
 pub use operation::Operation;
-pub use operations::{History, ProBonus};
+pub use operations::{History, NotInserted, ProBonus};

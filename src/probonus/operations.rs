@@ -9,6 +9,7 @@ use super::arguments::Arguments;
 use super::call::Reply;
 use super::calls::Calls;
 use super::error::UpstreamError;
+use super::ids::IdForm;
 use super::json::Json;
 use super::operation::Operation;
 use super::values::Values;
@@ -25,6 +26,7 @@ pub struct ProBonus {
     calls: Calls,
     values: Values,
     phone_format: PhoneFormat,
+    ids: IdForm,
 }
 
 /// Which part of a history is asked for.
@@ -39,6 +41,15 @@ pub enum History {
     },
     /// The last so many movements.
     Last(u32),
+}
+
+/// An account that was not made, or not for certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotInserted {
+    /// Why, and what may have been done.
+    pub error: UpstreamError,
+    /// Whether ProBonus has said how it ended: what it has not made by now it will not make.
+    pub over: bool,
 }
 
 impl std::fmt::Debug for ProBonus {
@@ -65,6 +76,7 @@ impl ProBonus {
                 zone,
             },
             phone_format: config.phone_format,
+            ids: IdForm::default(),
         })
     }
 
@@ -75,16 +87,23 @@ impl ProBonus {
     pub async fn find_by_phone(&self, phone: &Phone, deadline: Deadline) -> Result<Option<Account>, UpstreamError> {
         let arguments = Arguments::default().text("phone", self.spelled(phone));
         let reply = self.calls.make(Operation::FindByPhone, &arguments, deadline).await?;
-        maybe(reply, |answer| self.values.account(answer))
+        maybe(reply, |answer| {
+            self.ids.learn(answer);
+            self.values.account(answer)
+        })
     }
 
-    /// Creates an account by the group's template. What ProBonus answers is not relied on: the account is looked up afterwards.
+    /// Creates an account by the group's template: the account, when the answer tells it. A success without one is a success.
     ///
     /// # Errors
-    /// See [`UpstreamError`]; its effect tells whether the account may exist now.
-    pub async fn insert_by_template(&self, account: &NewAccount, deadline: Deadline) -> Result<(), UpstreamError> {
+    /// See [`NotInserted`]; its error's effect tells whether the account may exist now.
+    pub async fn insert_by_template(
+        &self,
+        account: &NewAccount,
+        deadline: Deadline,
+    ) -> Result<Option<Account>, NotInserted> {
         let arguments = Arguments::default()
-            .id("accountGroupId", account.group.as_str())
+            .id("accountGroupId", account.group.as_str(), &self.ids)
             .text("phone", self.spelled(&account.phone))
             .text("firstName", account.first_name.as_str())
             .maybe_text("lastName", account.last_name.as_deref())
@@ -92,7 +111,11 @@ impl ProBonus {
             .maybe_text("birthday", account.birthday.map(|day| day.to_string()))
             .maybe_text("gender", account.gender.map(gender_out))
             .maybe_text("email", account.email.as_deref());
-        self.write(Operation::InsertByTemplate, &arguments, deadline).await
+        let reply = self.calls.make(Operation::InsertByTemplate, &arguments, deadline).await;
+        let reply = reply.map_err(|error| NotInserted { error, over: false })?;
+        let body = reply.accepted().map_err(|error| NotInserted { error, over: true })?;
+        let told = Json::parse(&body).and_then(|answer| self.values.account(answer.unwrapped()));
+        Ok(told.ok())
     }
 
     /// Changes fields of the questionnaire and nothing else.
@@ -103,7 +126,7 @@ impl ProBonus {
         let day = |day: Option<Date>| day.map(|day| day.to_string());
         let gender = |gender: Option<Gender>| gender.map(|gender| gender_out(gender).to_owned());
         let arguments = Arguments::default()
-            .id("id", id.as_str())
+            .id("id", id.as_str(), &self.ids)
             .change("firstName", edit.first_name.clone())
             .change("lastName", edit.last_name.clone())
             .change("middleName", edit.middle_name.clone())
@@ -125,7 +148,7 @@ impl ProBonus {
         deadline: Deadline,
     ) -> Result<(), UpstreamError> {
         let arguments = Arguments::default()
-            .id("accountId", id.as_str())
+            .id("accountId", id.as_str(), &self.ids)
             .number("sum", self.values.sum_out(sum))
             .text("comment", comment);
         self.write(Operation::Refill, &arguments, deadline).await
@@ -139,7 +162,7 @@ impl ProBonus {
         let arguments = Arguments::default()
             .number("restCode", check.restaurant_code)
             .text("checkGuid", check.check_guid.to_string())
-            .id("accountId", check.account_id.as_str())
+            .id("accountId", check.account_id.as_str(), &self.ids)
             .number("rkUnit", check.unit_code)
             .text("externalCheck", check.external_number.as_str())
             .number("bonusSpentSum", check.bonus_spent.minor())
@@ -160,7 +183,7 @@ impl ProBonus {
         history: History,
         deadline: Deadline,
     ) -> Result<Vec<Transaction>, UpstreamError> {
-        let arguments = Arguments::default().text("accountId", id.as_str());
+        let arguments = Arguments::default().id("accountId", id.as_str(), &self.ids);
         let arguments = match history {
             History::Days { from, to } => arguments
                 .text("dateFrom", from.to_string())
@@ -199,22 +222,26 @@ impl ProBonus {
     }
 
     async fn balance_told(&self, id: &AccountId, deadline: Deadline) -> Result<Bytes, UpstreamError> {
-        let arguments = Arguments::default().text("accountId", id.as_str());
+        let arguments = Arguments::default().id("accountId", id.as_str(), &self.ids);
         let reply = self.calls.make(Operation::Balance, &arguments, deadline).await?;
         reply.accepted()
     }
 
-    /// A check; `None` when there is none. Whose it is, the caller must prove.
+    /// A check; `None` when there is none by that very id. Whose it is, the caller must prove.
     ///
     /// # Errors
     /// See [`UpstreamError`].
     pub async fn check(&self, id: &CheckId, deadline: Deadline) -> Result<Option<Check>, UpstreamError> {
-        let arguments = Arguments::default().text("id", id.as_str());
+        let arguments = Arguments::default().id("id", id.as_str(), &self.ids);
         let reply = self.calls.make(Operation::Check, &arguments, deadline).await?;
-        let check = maybe(reply, |answer| self.values.check(answer))?;
-        match check {
-            Some(check) if check.id != *id => Err(UpstreamError::Invalid),
-            check => Ok(check),
+        match maybe(reply, |answer| self.values.check(answer)) {
+            // An id is a guest's word: a ProBonus that knows none of such a form says so.
+            Err(UpstreamError::Refused {
+                status: 400 | 410 | 422,
+            }) => Ok(None),
+            // Another spelling of an id (`007` for `7`) must not tell that there is such a check.
+            Ok(check) => Ok(check.filter(|check| check.id == *id)),
+            Err(error) => Err(error),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 use rust_decimal::{Decimal, RoundingStrategy};
 
@@ -38,23 +39,28 @@ impl Values {
         }
     }
 
-    /// A moment: RFC 3339, ISO without zone, or `dd.MM.yyyy[ HH:mm[:ss]]`.
+    /// A moment: RFC 3339, ISO without zone, or `dd.MM.yyyy[ HH:mm[:ss]]`. Microseconds are the finest we tell apart.
     pub fn moment(&self, value: Json) -> Read<Timestamp> {
         let text = value.text()?;
         let text = text.trim();
-        if let Ok(moment) = text.parse::<Timestamp>() {
-            return Ok(moment);
-        }
-        let civil = civil(text)?;
-        let zoned = civil.to_zoned_datetime(self.zone.clone()).map_err(|_| NONSENSE)?;
-        Ok(zoned.timestamp())
+        let moment = if let Ok(moment) = text.parse::<Timestamp>() {
+            moment
+        } else {
+            let zoned = civil(text)?.to_zoned_datetime(self.zone.clone());
+            zoned.map_err(|_| NONSENSE)?.timestamp()
+        };
+        Timestamp::from_microsecond(moment.as_microsecond()).map_err(|_| NONSENSE)
     }
 
-    /// A day: the same spellings; a time with a zone counts in the restaurants' zone.
+    /// A day: the same spellings. A midnight is the day it names, in whatever zone; another time with a zone counts in the restaurants'.
     pub fn day(&self, value: Json) -> Read<Date> {
         let text = value.text()?;
         let text = text.trim();
         if let Ok(moment) = text.parse::<Timestamp>() {
+            let written = Pieces::parse(text).map_err(|_| NONSENSE)?;
+            if written.time() == Some(Time::midnight()) {
+                return Ok(written.date());
+            }
             return Ok(moment.to_zoned_datetime(self.zone.clone()).date());
         }
         civil(text).map(DateTime::date)
@@ -160,6 +166,9 @@ mod tests {
             "2026-11-20T12:30:00",
             "20.11.2026 12:30",
             "20.11.2026 12:30:00",
+            "2026-11-20 12:30:00",
+            "2026-11-20T12:30",
+            "2026-11-20T12:30:00.0000004+03:00",
         ] {
             assert_eq!(at(same), "2026-11-20T09:30:00Z", "{same}");
         }
@@ -178,6 +187,8 @@ mod tests {
         assert_eq!(day("2026-11-19T21:30:00Z"), "2026-11-20");
         assert_eq!(day("12.04.1990"), "1990-04-12");
         assert_eq!(day("1990-04-12T00:00:00"), "1990-04-12");
+        assert_eq!(day("1990-04-12T00:00:00+10:00"), "1990-04-12");
+        assert_eq!(day("1990-04-12T00:00:00Z"), "1990-04-12");
     }
 
     proptest! {

@@ -78,6 +78,11 @@ async fn broken_bodies_get_problem_documents() {
             "body_too_large",
         ),
         (
+            post().header("content-type", json).body("x".repeat(3_000_000)),
+            413,
+            "body_too_large",
+        ),
+        (
             post().json(&json!({ "fone": "+79160000001" })),
             422,
             "validation_failed",

@@ -125,6 +125,22 @@ async fn a_login_is_renewed_once_for_all_and_a_refused_credential_heals() {
     let token = cabinet.token(ANNA).await;
     assert_eq!(cabinet.get("/api/v1/me/balance", &token).await.status, StatusCode::OK);
     assert_eq!(probonus.calls("login").await, 1);
+    // The tokens end, and their renewal is out of order: the login gives others.
+    probonus
+        .fault(json!({ "operation": "refresh_token", "kind": "status", "status": 500 }))
+        .await;
+    clock.advance(Duration::from_mins(10));
+    assert_eq!(
+        cabinet
+            .get("/api/v1/me/balance", &cabinet.token(ANNA).await)
+            .await
+            .status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        (probonus.calls("refresh_token").await, probonus.calls("login").await),
+        (1, 2)
+    );
     probonus
         .control(Method::PUT, "/credential", json!({ "revoked": true }))
         .await;
@@ -250,6 +266,28 @@ async fn nonsense_is_502_and_never_an_empty_balance() {
 }
 
 #[tokio::test]
+async fn nonsense_stays_502_while_probonus_is_left_alone_for_it() {
+    let house = house("").await;
+    let token = house.cabinet.token(ANNA).await;
+    house
+        .probonus
+        .fault(json!({ "operation": "get_balance_extended", "kind": "html" }))
+        .await;
+    house.probonus.forget().await;
+    for _ in 0..40 {
+        let answer = house.cabinet.get("/api/v1/me/balance", &token).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (502, "upstream_invalid")
+        );
+    }
+    assert!(
+        house.probonus.calls("get_balance_extended").await < 40,
+        "the breaker opens all the same"
+    );
+}
+
+#[tokio::test]
 async fn another_guests_check_is_byte_for_byte_like_one_that_does_not_exist() {
     let house = house("").await;
     let anna = house.cabinet.token(ANNA).await;
@@ -274,6 +312,14 @@ async fn another_guests_check_is_byte_for_byte_like_one_that_does_not_exist() {
         heads
     };
     assert_eq!(heads(&foreign), heads(&missing));
+    for other_spelling in [format!("0{hers}"), format!("{hers}.0")] {
+        let answer = ask(&other_spelling).await;
+        assert_eq!(
+            (answer.status, &answer.text),
+            (missing.status, &missing.text),
+            "{other_spelling}"
+        );
+    }
     house.probonus.forget().await;
     for hostile in [
         "..%2f..%2fetc",
@@ -318,6 +364,17 @@ async fn hostile_queries_and_patches_get_field_and_code_and_cost_nothing_upstrea
             "{query}"
         );
         assert_eq!(answer.json()["errors"][0]["field"], field, "{query}");
+    }
+    for view in [
+        "home", "profile", "balance", "checks/1", "coupons", "card", "card.svg", "sessions",
+    ] {
+        let answer = house.cabinet.get(&format!("/api/v1/me/{view}?foo=1"), &token).await;
+        let told = (
+            answer.status.as_u16(),
+            answer.code(),
+            answer.json()["errors"][0]["field"].clone(),
+        );
+        assert_eq!(told, (422, "validation_failed".into(), json!("foo")), "{view}");
     }
     for (patch, field) in [
         (json!({ "phone": "+79160000009" }), "phone"),
@@ -390,9 +447,9 @@ async fn an_edit_is_shown_by_the_next_read_and_respects_the_version() {
 async fn warm_views_ask_nobody_and_304_saves_the_body() {
     let house = house("").await;
     let token = house.cabinet.token(ANNA).await;
-    let views = ["profile", "balance", "transactions", "coupons"];
+    let views = ["profile", "balance", "transactions", "coupons", "card", "card.svg"];
     for view in views {
-        house.read(&token, view).await;
+        house.cabinet.get(&format!("/api/v1/me/{view}"), &token).await;
     }
     house.probonus.forget().await;
     for _ in 0..20 {
@@ -527,6 +584,30 @@ async fn pull_to_refresh_asks_again_but_not_more_often_than_every_three_seconds(
     house.clock.advance(Duration::from_secs(3));
     pull().await;
     assert_eq!(house.probonus.calls("get_balance_extended").await, 2);
+}
+
+#[tokio::test]
+async fn who_was_told_that_they_have_no_account_pulls_to_refresh_and_sees_it() {
+    let house = house("").await;
+    let token = house.cabinet.token(NOBODY).await;
+    let pull = async |view: &str| {
+        let request = house.cabinet.request(Method::GET, &format!("/api/v1/me/{view}"));
+        send(request.bearer_auth(&token).header("cache-control", "no-cache")).await
+    };
+    assert_eq!(pull("balance").await.code(), "account_absent");
+    let url = format!("{}/api/v0/accounts/insert_by_template", house.probonus.sandbox.url());
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let account = json!({ "accountGroupId": 3, "phone": "79160000008", "firstName": "Иван" });
+    let made = http
+        .post(url)
+        .bearer_auth(house.probonus.sandbox.token())
+        .json(&account)
+        .send()
+        .await;
+    assert_eq!(made.expect("an answer").status(), StatusCode::OK);
+    house.clock.advance(Duration::from_secs(3));
+    assert_eq!(pull("balance").await.status, StatusCode::OK);
+    assert_eq!(house.read(&token, "profile").await["first_name"], "Иван");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod delivery_reports;
 mod doctor;
 mod edges;
 mod guest_views;
+mod guest_writes;
 mod house;
 mod partner;
 mod partner_model;
