@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -119,7 +120,10 @@ fn connection(
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD));
+    let asked = Arc::new(AtomicBool::new(false));
+    let says_so = asked.clone();
     let service = service_fn(move |request| {
+        says_so.store(true, Ordering::Relaxed);
         let edge = edge.clone();
         async move { Ok::<_, std::convert::Infallible>(edge.answer(peer, request).await) }
     });
@@ -139,8 +143,12 @@ fn connection(
     let serving = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let watched = connections.watch(serving);
     async move {
-        // A client that goes away is no news; what it asked for was logged with its answer.
-        let _ = watched.await;
+        // Until it is known which HTTP is spoken, the server's own timer does not run.
+        let mut watched = std::pin::pin!(watched);
+        if tokio::time::timeout(HEAD_TIMEOUT, &mut watched).await.is_err() && asked.load(Ordering::Relaxed) {
+            // A client that goes away is no news; what it asked for was logged with its answer.
+            let _ = watched.await;
+        }
     }
 }
 
