@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::error::UpstreamError;
 use crate::clock::Deadline;
 
-/// How long a call waits for its turn.
-const QUEUE_TIME: Duration = Duration::from_millis(250);
+/// How long a call waits for its turn: a little more than another call takes on a usual day.
+const QUEUE_TIME: Duration = Duration::from_millis(400);
 
 /// As many calls wait as twice those under way.
 const QUEUE_FACTOR: usize = 2;

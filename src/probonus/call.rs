@@ -115,7 +115,7 @@ fn failure(error: &reqwest::Error) -> UpstreamError {
     }
 }
 
-/// Reads the answer whole. A success whose body breaks off says something, but nothing that can be understood.
+/// Reads the answer whole. One that breaks off was not given; one without end makes no sense.
 async fn read(mut response: reqwest::Response) -> Result<Reply, UpstreamError> {
     let retry_after = pause_asked_for(response.headers());
     let kind = response.headers().get(header::CONTENT_TYPE);
@@ -128,7 +128,8 @@ async fn read(mut response: reqwest::Response) -> Result<Reply, UpstreamError> {
             Ok(None) => break,
             // The status of a failure tells enough.
             Ok(Some(_)) | Err(_) if !status.is_success() => break,
-            Ok(Some(_)) | Err(_) => return Err(UpstreamError::Invalid),
+            Ok(Some(_)) => return Err(UpstreamError::Invalid),
+            Err(_) => return Err(UpstreamError::unknown()),
         }
     }
     Ok(Reply {

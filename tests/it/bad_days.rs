@@ -30,7 +30,7 @@ const FAULTS: [(&str, u16, &[u16]); 13] = [
     ("html", 0, &[502]),
     ("wrong_type", 0, &[502]),
     ("oversized", 0, &[502]),
-    ("truncated", 0, &[502]),
+    ("truncated", 0, &[503]),
     ("hang", 0, &[503]),
     ("drip", 0, &[503]),
     ("reset_before", 0, &[503]),
