@@ -21,8 +21,14 @@ const CHANNEL: &str = "guest_cabinet";
 /// A lost connection is tried again after this long.
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// A connection that has said nothing for this long is asked whether it lives, and has as long to answer.
+/// When nothing was heard for this long, a heartbeat is sent; when that is not heard in as long, the others are not heard either.
 const SILENCE: Duration = Duration::from_secs(3);
+
+/// Who tells a thing waits this long for hearing it: then the others have heard it too, or are about to.
+const ECHO: Duration = Duration::from_millis(100);
+
+/// Says nothing but that signals arrive.
+const HEARTBEAT: &str = "h";
 
 /// One thing every replica should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +84,8 @@ impl Signals {
 
 pub(super) struct SignalBus {
     local: broadcast::Sender<Signal>,
+    /// What was notified, as it was heard.
+    heard: broadcast::Sender<Arc<str>>,
     hearing: Arc<AtomicBool>,
     stop: CancellationToken,
 }
@@ -86,6 +94,7 @@ impl SignalBus {
     pub(super) fn start(pool: &Pool) -> Self {
         let bus = Self {
             local: broadcast::channel(4096).0,
+            heard: broadcast::channel(1024).0,
             hearing: Arc::new(AtomicBool::new(true)),
             stop: CancellationToken::new(),
         };
@@ -94,6 +103,7 @@ impl SignalBus {
             tokio::spawn(listen(
                 pool.clone(),
                 bus.local.clone(),
+                bus.heard.clone(),
                 bus.hearing.clone(),
                 bus.stop.clone(),
             ));
@@ -107,7 +117,13 @@ impl SignalBus {
 }
 
 /// Hands what is notified to this process, and says when something may have been missed.
-async fn listen(pool: PgPool, local: broadcast::Sender<Signal>, hearing: Arc<AtomicBool>, stop: CancellationToken) {
+async fn listen(
+    pool: PgPool,
+    local: broadcast::Sender<Signal>,
+    heard: broadcast::Sender<Arc<str>>,
+    hearing: Arc<AtomicBool>,
+    stop: CancellationToken,
+) {
     loop {
         let connection = async {
             let mut listener = PgListener::connect_with(&pool).await?;
@@ -115,18 +131,27 @@ async fn listen(pool: PgPool, local: broadcast::Sender<Signal>, hearing: Arc<Ato
             listener.eager_reconnect(false);
             listener.ignore_pool_close_event(true);
             listener.listen(CHANNEL).await?;
-            hearing.store(true, Ordering::Relaxed);
-            let _ = local.send(Signal::Lost);
+            beat(&mut listener).await?;
+            let mut beaten = true;
             loop {
                 match tokio::time::timeout(SILENCE, listener.try_recv()).await {
-                    Ok(Ok(Some(notification))) => drop(local.send(Signal::read(notification.payload()))),
+                    Ok(Ok(Some(notification))) => {
+                        beaten = false;
+                        if !hearing.swap(true, Ordering::Relaxed) {
+                            let _ = local.send(Signal::Lost);
+                        }
+                        if notification.payload() != HEARTBEAT {
+                            let _ = local.send(Signal::read(notification.payload()));
+                        }
+                        let _ = heard.send(notification.payload().into());
+                    }
                     Ok(Ok(None)) => return Ok::<(), sqlx::Error>(()),
                     Ok(Err(error)) => return Err(error),
-                    // A connection that says nothing may be dead without anybody having said so.
+                    // A connection may be dead, or something between may keep signals back, without anybody having said so.
+                    Err(_silence) if beaten => return Err(sqlx::Error::PoolTimedOut),
                     Err(_silence) => {
-                        let asked = sqlx::query("SELECT 1").execute(&mut listener);
-                        let answered = tokio::time::timeout(SILENCE, asked).await;
-                        answered.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                        beat(&mut listener).await?;
+                        beaten = true;
                     }
                 }
             }
@@ -147,8 +172,24 @@ async fn listen(pool: PgPool, local: broadcast::Sender<Signal>, hearing: Arc<Ato
     }
 }
 
+/// Sends a heartbeat by way of the connection that is to hear it.
+async fn beat(listener: &mut PgListener) -> Result<(), sqlx::Error> {
+    let sent = sqlx::query("SELECT pg_notify($1, $2)")
+        .bind(CHANNEL)
+        .bind(HEARTBEAT)
+        .execute(listener);
+    let sent = tokio::time::timeout(SILENCE, sent).await;
+    sent.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    Ok(())
+}
+
+/// Until `payload` is heard, or it cannot be told any more whether it was.
+async fn heard(mut echo: broadcast::Receiver<Arc<str>>, payload: &str) {
+    while echo.recv().await.is_ok_and(|said| *said != *payload) {}
+}
+
 impl Store {
-    /// Tells `signal` to this process at once and to all other replicas.
+    /// Tells `signal` to this process at once and to all other replicas, and waits a moment for its being heard.
     ///
     /// # Errors
     /// When the others could not be told; this process knows nevertheless.
@@ -156,11 +197,15 @@ impl Store {
         let payload = signal.payload();
         let _ = self.bus.local.send(signal);
         if let (Pool::Postgres(pool), Some(payload)) = (&self.pool, payload) {
+            let echo = self.bus.heard.subscribe();
             sqlx::query("SELECT pg_notify($1, $2)")
                 .bind(CHANNEL)
-                .bind(payload)
+                .bind(&payload)
                 .execute(pool)
                 .await?;
+            if self.hears_others() {
+                let _ = tokio::time::timeout(ECHO, heard(echo, &payload)).await;
+            }
         }
         Ok(())
     }
