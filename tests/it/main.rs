@@ -13,6 +13,7 @@ mod guest_views;
 mod house;
 mod partner;
 mod partner_model;
+mod replicas;
 mod sandbox;
 mod sign_in;
 mod sign_in_limits;
