@@ -245,6 +245,8 @@ impl Running {
 
     /// Stops in order: readiness turns red, work in flight finishes within the drain time, background work ends, the store is flushed.
     pub async fn stop(self) {
+        // Pages that are told of changes would listen for as long as they are let.
+        self.app.cabinet.end_watching();
         self.listener.stop().await;
         self.upkeep.abort();
         self.app.partner.stop().await;

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use super::Cabinet;
 use crate::model::{Guest, GuestKey};
-use crate::store::Signal;
+use crate::store::{Signal, account_subject};
 
 impl Cabinet {
     /// A write happened for this guest: on every replica what was asked for before is outdated.
     pub(super) async fn changed(&self, guest: &Guest) {
-        let slots = self.guests.slots(guest.key);
-        slots.outdate();
         if self
             .store
             .outdate_views(&guest.key.0, self.clock.now_us())
@@ -19,6 +17,8 @@ impl Cabinet {
         {
             tracing::warn!("kept views could not be removed after a write; they are at most as old as their freshness");
         }
+        // After the store's: what somebody read out of it until now goes as well.
+        self.guests.slots(guest.key).outdate();
         if self.store.tell(Signal::GuestChanged(guest.key)).await.is_err() {
             tracing::warn!("the other replicas could not be told of a write; they find out within ten seconds");
         }
@@ -34,11 +34,12 @@ impl Cabinet {
         match signal {
             Signal::GuestChanged(guest) => outdate(guest),
             Signal::AccountChanged(account) => {
-                if let Some(guest) = self.guests.owner(account) {
+                let subject = account_subject(&self.keys, account);
+                if let Some(guest) = self.guests.owner(&subject) {
                     outdate(&guest);
                 }
             }
-            // What a missed signal could have corrected must not be shown as fresh; it may still be shown as the last good.
+            // What a missed signal could have corrected is not shown any more; what the store keeps has seen every write.
             Signal::Lost => self.guests.forget_all(),
             Signal::SessionChanged(_) => {}
         }

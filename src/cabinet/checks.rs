@@ -18,7 +18,7 @@ use crate::model::{Check, CheckId, Guest};
 const LOOKUPS: u32 = 10;
 const MINUTE_US: i64 = 60_000_000;
 
-/// How long it is remembered that there is no such check for this guest is the slot's own pause for absence.
+/// A check proven to be the guest's, with its answer.
 pub(super) struct CheckSeen {
     check: Check,
     ready: Ready,

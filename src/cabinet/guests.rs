@@ -16,7 +16,8 @@ use super::reading::View;
 use super::slot::Slot;
 use super::views::{AccountSeen, BalanceSeen};
 use super::written::Written;
-use crate::model::{AccountId, CheckId, GuestKey};
+use crate::keys::Tag;
+use crate::model::{CheckId, GuestKey};
 
 /// Checks of one guest that are remembered.
 const CHECKS: usize = 32;
@@ -35,8 +36,8 @@ pub(super) struct GuestSlots {
     pub home: HomeSeen,
     pub written: Written,
     pub lookups: Lookups,
-    /// The guest's account, once it is known.
-    account_id: Mutex<Option<AccountId>>,
+    /// The keyed hash of the guest's account, once it is known.
+    subject: Mutex<Option<Tag>>,
     /// For how many guests this one counts.
     rooms: AtomicU64,
 }
@@ -128,8 +129,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whose an account is: partners' operations name accounts.
-type Owners = Arc<Mutex<HashMap<AccountId, GuestKey, RandomState>>>;
+/// Whose an account is, by its keyed hash: partners' operations name accounts.
+type Owners = Arc<Mutex<HashMap<Tag, GuestKey, RandomState>>>;
 
 /// A guest weighs as many rooms as they take.
 #[derive(Clone)]
@@ -149,7 +150,7 @@ impl Lifecycle<GuestKey, Arc<GuestSlots>> for Leaving {
     type RequestState = ();
 
     fn on_evict(&self, (): &mut (), guest: GuestKey, slots: Arc<GuestSlots>) {
-        if let Some(account) = lock(&slots.account_id).take() {
+        if let Some(account) = lock(&slots.subject).take() {
             let mut owners = lock(&self.0);
             if owners.get(&account) == Some(&guest) {
                 owners.remove(&account);
@@ -194,22 +195,27 @@ impl Guests {
     }
 
     /// Remembers whose the account is, for as long as its guest is in memory.
-    pub fn owns(&self, account: &AccountId, guest: GuestKey) {
+    pub fn owns(&self, account: Tag, guest: GuestKey) {
         let slots = self.slots(guest);
-        let mut known = lock(&slots.account_id);
-        if known.as_ref() == Some(account) {
+        let mut known = lock(&slots.subject);
+        if *known == Some(account) {
             return;
         }
         let mut owners = lock(&self.owners);
-        if let Some(former) = known.replace(account.clone()) {
+        if let Some(former) = known.replace(account) {
             owners.remove(&former);
         }
-        owners.insert(account.clone(), guest);
+        owners.insert(account, guest);
         drop((known, owners));
         // Fallen out meanwhile: nobody else would take it back.
         if !self.slots.contains_key(&guest) {
-            lock(&self.owners).remove(account);
+            lock(&self.owners).remove(&account);
         }
+    }
+
+    /// The guest's account, when it is known.
+    pub fn account(&self, guest: &GuestKey) -> Option<Tag> {
+        *lock(&self.present(guest)?.subject)
     }
 
     /// Weighs the guest anew after something was filled.
@@ -231,7 +237,7 @@ impl Guests {
     }
 
     /// Whose an account is.
-    pub fn owner(&self, account: &AccountId) -> Option<GuestKey> {
+    pub fn owner(&self, account: &Tag) -> Option<GuestKey> {
         lock(&self.owners).get(account).copied()
     }
 

@@ -8,13 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::counters::Counted;
-use super::slot::{Ages, Fetch, Filled, Outcome, PATIENCE, Slot, Step, wait};
+use super::slot::{Ages, Fetch, Filled, News, Running, Slot, Step};
+use super::views::micros;
 use super::{Cabinet, Shown, Source, ViewError, Wish};
 use crate::clock::Deadline;
 use crate::model::Guest;
-
-/// Without signals of other replicas nothing is shown as fresh for longer than this (µs).
-const DEAF_US: i64 = 10_000_000;
 
 /// A kind of view: how it is asked for, kept, and made.
 #[async_trait]
@@ -56,13 +54,8 @@ pub(super) struct Found<V> {
 
 impl Cabinet {
     pub(super) fn ages<V: View>(&self) -> Ages {
-        let deaf = !self.store.hears_others();
-        let fresh_us = V::fresh_us(self);
-        Ages {
-            fresh_us: if deaf { fresh_us.min(DEAF_US) } else { fresh_us },
-            stale_us: i64::try_from(self.config.cache.stale_for.as_micros()).unwrap_or(i64::MAX),
-            deaf,
-        }
+        let stale_us = micros(self.config.cache.stale_for);
+        Ages::new(V::fresh_us(self), stale_us, !self.store.hears_others())
     }
 
     /// Reads a view through its slot.
@@ -100,13 +93,13 @@ impl Cabinet {
                 hit(filled)
             }
             Step::Failed(last, error) => last_good(last, error),
-            Step::Wait(receiver, fetch) => {
+            Step::Wait(running, fetch) => {
                 let mine = fetch.is_some();
                 if let Some(fetch) = fetch {
                     self.fetch(guest, slot, key, fetch, wish.renew);
                 }
                 // In a box of its own, so that who need not wait does not carry the room for it.
-                Box::pin(self.waited(slot, ages, receiver, mine, wish.deadline)).await
+                Box::pin(self.waited(slot, ages, running, mine, wish.deadline)).await
             }
         }
     }
@@ -116,25 +109,22 @@ impl Cabinet {
         &self,
         slot: &impl ToSlot<V>,
         ages: Ages,
-        receiver: tokio::sync::watch::Receiver<Outcome<V>>,
+        mut running: Running<V>,
         mine: bool,
         deadline: Deadline,
     ) -> Result<Found<V>, ViewError> {
-        let until = if slot.last(ages, self.clock.now_us()).is_some() {
-            deadline.at_most(PATIENCE)
-        } else {
-            deadline
-        };
-        match wait(receiver, until.instant()).await {
-            Some(Ok(filled)) => Ok(Found {
-                filled,
-                source: if mine { Source::Miss } else { Source::Coalesced },
-            }),
-            Some(Err(error)) => last_good(slot.last(ages, self.clock.now_us()), error),
-            None => {
-                let late = ViewError::Unavailable { retry_after_s: 1 };
-                last_good(slot.last(ages, self.clock.now_us()), late)
-            }
+        loop {
+            let fallback = slot.last(ages, self.clock.now_us()).is_some();
+            let error = match running.news(deadline.instant(), fallback).await {
+                News::Ended(Ok(filled)) => {
+                    let source = if mine { Source::Miss } else { Source::Coalesced };
+                    return Ok(Found { filled, source });
+                }
+                News::Ended(Err(error)) => error,
+                News::Seeded => continue,
+                News::Late => ViewError::Unavailable { retry_after_s: 1 },
+            };
+            return last_good(slot.last(ages, self.clock.now_us()), error);
         }
     }
 
@@ -151,7 +141,7 @@ impl Cabinet {
         let span = tracing::Span::current();
         let work = async move {
             let result = cabinet.fetched(&guest, &slot, &key, &fetch, renew).await;
-            slot.fill(fetch, result, cabinet.clock.now_us());
+            slot.fill(fetch, result, cabinet.ages::<V>(), cabinet.clock.now_us());
             cabinet.guests.weigh(guest.key);
         };
         tokio::spawn(tracing::Instrument::instrument(work, span));
@@ -167,21 +157,23 @@ impl Cabinet {
     ) -> Result<Filled<V>, ViewError> {
         let ages = self.ages::<V>();
         let name = V::kept_name(self, key);
-        if slot.last(ages, self.clock.now_us()).is_none()
-            && let Some((kept, as_of_us)) = self.kept::<V::Kept>(guest, &name).await
-        {
+        // Alone, what this process knows is all there is to know.
+        let others_may_know = self.store.is_shared() || slot.last(ages, self.clock.now_us()).is_none();
+        if others_may_know && let Some((kept, as_of_us)) = self.kept::<V::Kept>(guest, &name).await {
             let made = || Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us);
             if !renew && self.clock.now_us() - as_of_us < ages.fresh_us {
                 return Ok(made());
             }
-            slot.seed(fetch.epoch, made());
+            slot.seed(fetch, made());
         }
         let asked_at_us = self.clock.now_us();
         let deadline = Deadline::within(self.config.fetch_time);
         let kept = V::ask(self, guest, key, Wish { renew, deadline }).await?;
         let as_of_us = self.clock.now_us();
+        // Made before it is kept: it is kept under the account that it tells.
+        let made = V::make(self, guest, &kept, as_of_us);
         self.keep(guest, &name, &kept, asked_at_us, as_of_us);
-        Ok(Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us))
+        Ok(Filled::new(made, as_of_us))
     }
 }
 

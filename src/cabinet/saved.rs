@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::Cabinet;
+use super::views::micros;
 use crate::keys::{Keys, Purpose};
 use crate::model::{Guest, GuestKey};
-use crate::store::{SharedStore, ViewRow, account_subject};
+use crate::store::{SharedStore, ViewRow};
 
 /// Views waiting to be kept; more are dropped and counted.
 const QUEUE: usize = 2048;
@@ -48,12 +49,11 @@ impl Saver {
         let task = tokio::spawn(async move {
             while let Some(save) = receiver.recv().await {
                 let row = ViewRow {
+                    account: save.account,
                     sealed: keys.seal(Purpose::View, &bound_to(save.guest, &save.view), &save.plain),
                     as_of_us: save.as_of_us,
                 };
-                let kept = store
-                    .keep_view(save.guest, &save.view, &save.account, &row, save.asked_at_us)
-                    .await;
+                let kept = store.keep_view(save.guest, &save.view, &row, save.asked_at_us).await;
                 if kept.is_err() {
                     metrics::counter!("cabinet_views_not_kept_total", "why" => "store").increment(1);
                 }
@@ -104,7 +104,12 @@ impl Cabinet {
         let asked = self.store.view(guest.key, view);
         let row = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
         let plain = self.keys.open(Purpose::View, &bound_to(guest.key, view), &row.sealed)?;
-        Some((serde_json::from_slice(&plain).ok()?, row.as_of_us))
+        let kept = serde_json::from_slice(&plain).ok()?;
+        // What is shown of an account must be found when another replica tells that the account changed.
+        if let Ok(account) = row.account.as_slice().try_into() {
+            self.guests.owns(account, guest.key);
+        }
+        Some((kept, row.as_of_us))
     }
 
     /// Leaves a view to be kept.
@@ -114,10 +119,9 @@ impl Cabinet {
             metrics::counter!("cabinet_views_not_kept_total", "why" => "size").increment(1);
             return;
         }
-        let account = self.known_account(guest);
         self.saver.save(Save {
             guest: guest.key,
-            account: account.map_or_else(Vec::new, |account| account_subject(&self.keys, &account).to_vec()),
+            account: self.guests.account(&guest.key).map_or_else(Vec::new, Vec::from),
             view: view.to_owned(),
             plain,
             as_of_us,
@@ -134,8 +138,9 @@ pub(super) async fn tidy(room: Arc<Cabinet>) {
             _ = beat.tick() => {}
             () = room.stop.cancelled() => return,
         }
-        let stale_for = i64::try_from(room.config.cache.stale_for.as_micros()).unwrap_or(i64::MAX);
-        let before_us = room.clock.now_us().saturating_sub(stale_for);
+        // A write is remembered for longer than any answer from before it may be under way.
+        let kept_for = micros(room.config.cache.stale_for.max(BEAT));
+        let before_us = room.clock.now_us().saturating_sub(kept_for);
         while room
             .store
             .prune_views(before_us, BATCH)

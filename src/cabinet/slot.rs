@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::ViewError;
 
@@ -22,8 +23,11 @@ const FORCE_US: i64 = 3_000_000;
 /// Longer ago than any moment (µs), and still far from the end of numbers.
 const NEVER_US: i64 = i64::MIN / 2;
 
-/// With a last good value at hand nobody waits longer than this for a newer one.
-pub(super) const PATIENCE: Duration = Duration::from_millis(1200);
+/// Without signals of other replicas nothing is sure for longer than this (µs).
+const DEAF_US: i64 = 10_000_000;
+
+/// With a last good value at hand nobody waits for a newer one that was asked for longer ago than this.
+const PATIENCE: Duration = Duration::from_millis(1200);
 
 /// A value of a crowd that came at once is renewed up to this part of its freshness earlier: not all of them at the same moment.
 const JITTER: i64 = 10;
@@ -76,7 +80,20 @@ struct State<V> {
 struct Busy<V> {
     failure: Option<(ViewError, i64)>,
     forced_at_us: i64,
-    running: Option<watch::Receiver<Outcome<V>>>,
+    running: Option<Running<V>>,
+}
+
+/// A fetch under way, for those who wait for it.
+pub(super) struct Running<V> {
+    outcome: watch::Receiver<Outcome<V>>,
+    began: Instant,
+}
+
+impl<V> Clone for Running<V> {
+    fn clone(&self) -> Self {
+        let outcome = self.outcome.clone();
+        Self { outcome, ..*self }
+    }
 }
 
 impl<V> Default for Busy<V> {
@@ -98,6 +115,17 @@ pub(super) struct Ages {
     pub deaf: bool,
 }
 
+impl Ages {
+    pub fn new(fresh_us: i64, stale_us: i64, deaf: bool) -> Self {
+        let fresh_us = if deaf { fresh_us.min(DEAF_US) } else { fresh_us };
+        Self {
+            fresh_us,
+            stale_us,
+            deaf,
+        }
+    }
+}
+
 /// What to do about a request.
 pub(super) enum Step<V> {
     /// Here it is.
@@ -107,13 +135,13 @@ pub(super) enum Step<V> {
     /// ProBonus failed a moment ago: the last good value, or the failure.
     Failed(Option<Arc<Filled<V>>>, ViewError),
     /// Wait for the fetch under way; `Some`: start it first.
-    Wait(watch::Receiver<Outcome<V>>, Option<Fetch<V>>),
+    Wait(Running<V>, Option<Fetch<V>>),
 }
 
 /// The duty to fetch: dropped without a result (a panic), it frees the slot.
 pub(super) struct Fetch<V> {
     sender: watch::Sender<Outcome<V>>,
-    pub epoch: u64,
+    epoch: u64,
 }
 
 impl<V> Default for Slot<V> {
@@ -144,15 +172,17 @@ impl<V> Slot<V> {
     /// Decides.
     pub fn step(&self, ages: Ages, force: bool, now_us: i64) -> Step<V> {
         let mut state = self.state();
+        // Who pulls while it is asked for waits for that answer: nothing more is asked.
+        let joins = force && state.is_running();
         let force = force && now_us - state.forced_at_us() >= FORCE_US;
-        if !force && let Some(last) = &state.last {
-            let age = now_us - last.as_of_us;
-            if age < last.fresh_us(ages.fresh_us) {
+        if !force
+            && !joins
+            && let Some(last) = &state.last
+        {
+            if now_us - last.as_of_us < last.fresh_us(ages.fresh_us) {
                 return Step::Show(last.clone());
             }
-            let paused = state.failure().is_some_and(|(_, until)| now_us < until);
-            if age < ages.fresh_us.saturating_mul(REVALIDATE) && !ages.deaf && !paused {
-                let last = last.clone();
+            if let Some(last) = state.shown_meanwhile(ages, now_us) {
                 return match state.begin() {
                     Some(fetch) => Step::ShowAndFetch(last, fetch),
                     None => Step::Show(last),
@@ -170,8 +200,8 @@ impl<V> Slot<V> {
             state.busy().forced_at_us = now_us;
         }
         let fetch = state.begin();
-        let receiver = state.busy().running.clone().expect("a fetch is under way");
-        Step::Wait(receiver, fetch)
+        let running = state.busy().running.clone().expect("a fetch is under way");
+        Step::Wait(running, fetch)
     }
 
     /// The next pull to refresh asks, however recent the one before.
@@ -183,7 +213,13 @@ impl<V> Slot<V> {
 
     /// The fetch ended; whether its answer was kept.
     #[expect(clippy::needless_pass_by_value, reason = "the duty to fetch ends here")]
-    pub fn fill(&self, fetch: Fetch<V>, result: Result<Filled<V>, ViewError>, now_us: i64) -> Option<Arc<Filled<V>>> {
+    pub fn fill(
+        &self,
+        fetch: Fetch<V>,
+        result: Result<Filled<V>, ViewError>,
+        ages: Ages,
+        now_us: i64,
+    ) -> Option<Arc<Filled<V>>> {
         let mut state = self.state();
         let current = state.epoch == fetch.epoch;
         let result = result.map(Arc::new);
@@ -197,7 +233,9 @@ impl<V> Slot<V> {
                 Some(filled.clone())
             }
             Err(error) if current => {
-                state.busy().failure = error.pause_us(PAUSE_US).map(|pause| (*error, now_us + pause));
+                let longest = if ages.deaf { DEAF_US } else { i64::MAX };
+                let pause = error.pause_us(PAUSE_US).map(|pause| pause.min(longest));
+                state.busy().failure = pause.map(|pause| (*error, now_us + pause));
                 if *error == ViewError::AccountAbsent {
                     state.last = None;
                 }
@@ -214,15 +252,15 @@ impl<V> Slot<V> {
         kept
     }
 
-    /// A value from the store for an empty slot.
-    pub fn seed(&self, epoch: u64, filled: Filled<V>) -> Option<Arc<Filled<V>>> {
+    /// An older value from the store, to fall back on while the fetch goes on; those who wait hear of it.
+    pub fn seed(&self, fetch: &Fetch<V>, filled: Filled<V>) {
         let mut state = self.state();
-        if state.epoch != epoch || state.last.as_ref().is_some_and(|last| last.as_of_us >= filled.as_of_us) {
-            return None;
+        let newer = state.last.as_ref().is_none_or(|last| last.as_of_us < filled.as_of_us);
+        if newer && state.epoch == fetch.epoch {
+            state.last = Some(Arc::new(filled));
+            drop(state);
+            fetch.sender.send_modify(|_| ());
         }
-        let filled = Arc::new(filled);
-        state.last = Some(filled.clone());
-        Some(filled)
     }
 
     /// A write happened: what is known, and what is being asked, is of before.
@@ -246,6 +284,19 @@ impl<V> State<V> {
         self.busy.as_ref()?.failure
     }
 
+    /// Between one and [`REVALIDATE`] times its freshness, when nothing speaks against ProBonus answering.
+    fn shown_meanwhile(&self, ages: Ages, now_us: i64) -> Option<Arc<Filled<V>>> {
+        let last = self.last.as_ref()?;
+        let young = now_us - last.as_of_us < ages.fresh_us.saturating_mul(REVALIDATE);
+        (young && !ages.deaf && self.failure().is_none()).then(|| last.clone())
+    }
+
+    /// A fetch that died without a word counts as none.
+    fn is_running(&self) -> bool {
+        let running = self.busy.as_ref().and_then(|busy| busy.running.as_ref());
+        running.is_some_and(|running| running.outcome.has_changed().is_ok())
+    }
+
     fn forced_at_us(&self) -> i64 {
         self.busy.as_ref().map_or(NEVER_US, |busy| busy.forced_at_us)
     }
@@ -266,31 +317,49 @@ impl<V> State<V> {
             .cloned()
     }
 
-    /// Takes on the duty to fetch, unless somebody has it. A fetch that died without a word counts as none.
+    /// Takes on the duty to fetch, unless somebody has it.
     fn begin(&mut self) -> Option<Fetch<V>> {
-        let epoch = self.epoch;
-        let busy = self.busy();
-        let running = busy.running.as_ref();
-        if running.is_some_and(|running| running.has_changed().is_ok()) {
+        if self.is_running() {
             return None;
         }
-        let (sender, receiver) = watch::channel(None);
-        busy.running = Some(receiver);
+        let (sender, outcome) = watch::channel(None);
+        self.busy().running = Some(Running {
+            outcome,
+            began: Instant::now(),
+        });
+        let epoch = self.epoch;
         Some(Fetch { sender, epoch })
     }
 }
 
-/// Waits for a fetch; `None` when the time is over.
-pub(super) async fn wait<V>(
-    mut receiver: watch::Receiver<Outcome<V>>,
-    until: tokio::time::Instant,
-) -> Option<Result<Arc<Filled<V>>, ViewError>> {
-    let ended = tokio::time::timeout_at(until, receiver.wait_for(Option::is_some)).await;
-    match ended {
-        Ok(Ok(outcome)) => outcome.clone(),
-        // The fetch died without a word.
-        Ok(Err(_)) => Some(Err(ViewError::Internal)),
-        Err(_) => None,
+/// What somebody who waits hears.
+pub(super) enum News<V> {
+    /// The fetch ended.
+    Ended(Result<Arc<Filled<V>>, ViewError>),
+    /// It goes on; meanwhile there is something to fall back on.
+    Seeded,
+    /// The time is over.
+    Late,
+}
+
+impl<V> Running<V> {
+    /// Waits for news until `deadline`; with something to fall back on, only while the fetch is young.
+    pub async fn news(&mut self, deadline: Instant, fallback: bool) -> News<V> {
+        let until = if fallback {
+            deadline.min(self.began + PATIENCE)
+        } else {
+            deadline
+        };
+        match tokio::time::timeout_at(until, self.outcome.changed()).await {
+            Ok(Ok(())) => self
+                .outcome
+                .borrow_and_update()
+                .clone()
+                .map_or(News::Seeded, News::Ended),
+            // The fetch died without a word.
+            Ok(Err(_)) => News::Ended(Err(ViewError::Internal)),
+            Err(_) => News::Late,
+        }
     }
 }
 
@@ -324,14 +393,14 @@ mod tests {
             matches!(slot.step(AGES, false, 0), Step::Wait(_, None)),
             "the second waits for the first"
         );
-        slot.fill(first, filled(1, 0), 0);
+        slot.fill(first, filled(1, 0), AGES, 0);
         assert!(matches!(slot.step(AGES, false, 899_999), Step::Show(_)));
         let second = fetch(slot.step(AGES, false, 1_000_000));
         assert!(
             matches!(slot.step(AGES, false, 1_000_000), Step::Show(_)),
             "shown while it is renewed"
         );
-        slot.fill(second, filled(2, 1_000_000), 1_000_000);
+        slot.fill(second, filled(2, 1_000_000), AGES, 1_000_000);
         assert!(
             matches!(slot.step(AGES, false, 5_000_000), Step::Wait(_, Some(_))),
             "too old to be shown at once"
@@ -344,13 +413,13 @@ mod tests {
         let before = fetch(slot.step(AGES, false, 0));
         slot.outdate();
         let after = fetch(slot.step(AGES, false, 0));
-        assert!(slot.fill(before, filled(1, 0), 0).is_none());
+        assert!(slot.fill(before, filled(1, 0), AGES, 0).is_none());
         assert!(slot.last(AGES, 0).is_none());
         assert!(
             matches!(slot.step(AGES, false, 0), Step::Wait(_, None)),
             "the newer fetch goes on"
         );
-        slot.fill(after, filled(2, 0), 0);
+        slot.fill(after, filled(2, 0), AGES, 0);
         assert_eq!(slot.last(AGES, 0).expect("kept").value, 2);
     }
 
@@ -358,14 +427,14 @@ mod tests {
     fn a_failure_pauses_and_shows_the_last_good_value() {
         let slot = Slot::default();
         let first = fetch(slot.step(AGES, false, 0));
-        slot.fill(first, filled(1, 0), 0);
+        slot.fill(first, filled(1, 0), AGES, 0);
         let second = fetch(slot.step(AGES, false, 50_000_000));
         let down = ViewError::Unavailable { retry_after_s: 1 };
-        slot.fill(second, Err(down), 50_000_000);
+        slot.fill(second, Err(down), AGES, 50_000_000);
         assert!(matches!(slot.step(AGES, false, 50_000_001), Step::Failed(Some(_), _)));
         assert!(matches!(slot.step(AGES, false, 53_000_000), Step::Wait(_, Some(_))));
         let third = fetch(slot.step(AGES, true, 200_000_000).into_new(&slot));
-        slot.fill(third, Err(ViewError::Nonsense), 200_000_000);
+        slot.fill(third, Err(ViewError::Nonsense), AGES, 200_000_000);
         assert!(
             matches!(slot.step(AGES, false, 200_000_000), Step::Wait(_, Some(_))),
             "nonsense is not remembered"
@@ -401,9 +470,9 @@ mod tests {
     fn a_pull_to_refresh_asks_at_most_once_in_three_seconds() {
         let slot = Slot::default();
         let first = fetch(slot.step(AGES, false, 0));
-        slot.fill(first, filled(1, 0), 0);
+        slot.fill(first, filled(1, 0), AGES, 0);
         let forced = fetch(slot.step(AGES, true, 1));
-        slot.fill(forced, filled(2, 1), 1);
+        slot.fill(forced, filled(2, 1), AGES, 1);
         assert!(matches!(slot.step(AGES, true, 2), Step::Show(_)));
         assert!(matches!(slot.step(AGES, true, 3_000_001), Step::Wait(_, Some(_))));
     }
@@ -412,10 +481,10 @@ mod tests {
     fn who_has_no_account_and_pulls_to_refresh_is_asked_for_again() {
         let slot = Slot::default();
         let first = fetch(slot.step(AGES, false, 0));
-        slot.fill(first, Err(ViewError::AccountAbsent), 0);
+        slot.fill(first, Err(ViewError::AccountAbsent), AGES, 0);
         assert!(matches!(slot.step(AGES, false, 1), Step::Failed(None, _)));
         let forced = fetch(slot.step(AGES, true, 1));
-        slot.fill(forced, Err(ViewError::AccountAbsent), 1);
+        slot.fill(forced, Err(ViewError::AccountAbsent), AGES, 1);
         assert!(
             matches!(slot.step(AGES, true, 2), Step::Failed(None, _)),
             "at most once in 3 s"

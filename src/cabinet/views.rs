@@ -11,6 +11,7 @@ use super::reading::{Found, View};
 use super::{Cabinet, Ready, Shown, ViewError, Wish};
 use crate::clock::Deadline;
 use crate::model::{Account, AccountId, Balance, Coupon, Guest, Level, Money, NextLevel, Profile};
+use crate::store::account_subject;
 
 /// What is remembered of an account: what the guest sees of it, and little more.
 pub(super) struct AccountSeen {
@@ -53,7 +54,9 @@ impl View for AccountSeen {
     }
 
     fn make(cabinet: &Cabinet, guest: &Guest, account: &Account, as_of_us: i64) -> Self {
-        cabinet.guests.owns(&account.id, guest.key);
+        cabinet
+            .guests
+            .owns(account_subject(&cabinet.keys, &account.id), guest.key);
         let items = Cow::Borrowed(account.coupons.as_slice());
         Self {
             id: account.id.clone(),

@@ -106,6 +106,11 @@ impl Cabinet {
         Ok(Watch(receiver))
     }
 
+    /// From now on no page is told of changes: who listens leaves.
+    pub fn end_watching(&self) {
+        self.watching_over.cancel();
+    }
+
     async fn look_on(self: &Arc<Self>, guest: &Guest, watcher: &Watcher) {
         let mut pause = FIRST;
         while !self.ended(guest, watcher) {
@@ -118,11 +123,11 @@ impl Cabinet {
                 () = tokio::time::sleep(pause) => {}
                 () = watcher.nudged.notified() => pause = FIRST,
                 () = watcher.news.closed() => {}
-                () = self.stop.cancelled() => break,
+                () = self.watching_over.cancelled() => break,
             }
         }
         // At a stop pages still listen: they hear that it is over.
-        if self.stop.is_cancelled() {
+        if self.watching_over.is_cancelled() {
             self.watching
                 .0
                 .lock()

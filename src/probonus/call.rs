@@ -116,7 +116,7 @@ fn failure(error: &reqwest::Error) -> UpstreamError {
     }
 }
 
-/// Reads the answer whole. A success whose body breaks off says something, but nothing that can be understood.
+/// Reads the answer whole. One that breaks off was not given; one without end makes no sense.
 async fn read(mut response: reqwest::Response, bound: usize) -> Result<Reply, UpstreamError> {
     let retry_after = pause_asked_for(response.headers());
     let kind = response.headers().get(header::CONTENT_TYPE);
@@ -129,7 +129,8 @@ async fn read(mut response: reqwest::Response, bound: usize) -> Result<Reply, Up
             Ok(None) => break,
             // The status of a failure tells enough.
             Ok(Some(_)) | Err(_) if !status.is_success() => break,
-            Ok(Some(_)) | Err(_) => return Err(UpstreamError::Invalid),
+            Ok(Some(_)) => return Err(UpstreamError::Invalid),
+            Err(_) => return Err(UpstreamError::unknown()),
         }
     }
     Ok(Reply {

@@ -163,6 +163,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "delivery", include_str!("../../migrations/0002_delivery.sql")),
     (3, "views", include_str!("../../migrations/0003_views.sql")),
     (4, "operations", include_str!("../../migrations/0004_operations.sql")),
+    (5, "views asked", include_str!("../../migrations/0005_views_asked.sql")),
 ];
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@
 //! gets here; this room sees no phone, code or token.
 
 mod challenges;
+mod ears;
 mod engine;
 mod limits;
 mod operations;

@@ -4,13 +4,14 @@
 //! [`Signal::Lost`] must drop what it remembers: something may have been said meanwhile.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use super::ears::Ears;
 use super::engine::{Pool, Store, StoreError};
 use crate::keys::{hex, unhex};
 use crate::model::{AccountId, GuestKey, SessionId};
@@ -21,8 +22,11 @@ const CHANNEL: &str = "guest_cabinet";
 /// A lost connection is tried again after this long.
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// A connection that has said nothing for this long is asked whether it lives, and has as long to answer.
+/// When nothing was heard for this long, a heartbeat is sent; when that is not heard in as long, the others are not heard either.
 const SILENCE: Duration = Duration::from_secs(3);
+
+/// Who tells a thing waits this long for the others to say that they have heard it.
+const ANSWERS: Duration = Duration::from_millis(100);
 
 /// One thing every replica should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    fn payload(&self) -> Option<String> {
+    pub(super) fn text(&self) -> Option<String> {
         match self {
             Self::SessionChanged(id) => Some(format!("s{}", id.0.as_simple())),
             Self::GuestChanged(guest) => Some(format!("g{}", hex(&guest.0))),
@@ -48,9 +52,9 @@ impl Signal {
     }
 
     /// What cannot be read may have been anything.
-    fn read(payload: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         let read = || {
-            let (kind, rest) = payload.split_at_checked(1)?;
+            let (kind, rest) = text.split_at_checked(1)?;
             Some(match kind {
                 "s" => Self::SessionChanged(SessionId(uuid::Uuid::try_parse(rest).ok()?)),
                 "g" => Self::GuestChanged(GuestKey(unhex(rest)?)),
@@ -78,7 +82,7 @@ impl Signals {
 
 pub(super) struct SignalBus {
     local: broadcast::Sender<Signal>,
-    hearing: Arc<AtomicBool>,
+    ears: Arc<Ears>,
     stop: CancellationToken,
 }
 
@@ -86,15 +90,14 @@ impl SignalBus {
     pub(super) fn start(pool: &Pool) -> Self {
         let bus = Self {
             local: broadcast::channel(4096).0,
-            hearing: Arc::new(AtomicBool::new(true)),
+            ears: Arc::new(Ears::new(matches!(pool, Pool::Sqlite(_)))),
             stop: CancellationToken::new(),
         };
         if let Pool::Postgres(pool) = pool {
-            bus.hearing.store(false, Ordering::Relaxed);
             tokio::spawn(listen(
                 pool.clone(),
                 bus.local.clone(),
-                bus.hearing.clone(),
+                bus.ears.clone(),
                 bus.stop.clone(),
             ));
         }
@@ -107,7 +110,7 @@ impl SignalBus {
 }
 
 /// Hands what is notified to this process, and says when something may have been missed.
-async fn listen(pool: PgPool, local: broadcast::Sender<Signal>, hearing: Arc<AtomicBool>, stop: CancellationToken) {
+async fn listen(pool: PgPool, local: broadcast::Sender<Signal>, ears: Arc<Ears>, stop: CancellationToken) {
     loop {
         let connection = async {
             let mut listener = PgListener::connect_with(&pool).await?;
@@ -115,25 +118,33 @@ async fn listen(pool: PgPool, local: broadcast::Sender<Signal>, hearing: Arc<Ato
             listener.eager_reconnect(false);
             listener.ignore_pool_close_event(true);
             listener.listen(CHANNEL).await?;
-            hearing.store(true, Ordering::Relaxed);
-            let _ = local.send(Signal::Lost);
+            say(&mut listener, &ears.heartbeat()).await?;
+            let mut beaten = true;
             loop {
                 match tokio::time::timeout(SILENCE, listener.try_recv()).await {
-                    Ok(Ok(Some(notification))) => drop(local.send(Signal::read(notification.payload()))),
+                    Ok(Ok(Some(notification))) => {
+                        beaten = false;
+                        if !ears.hearing.swap(true, Ordering::Relaxed) {
+                            let _ = local.send(Signal::Lost);
+                        }
+                        if let Some(answer) = ears.hear(notification.payload(), &local) {
+                            say(&mut listener, &answer).await?;
+                        }
+                    }
                     Ok(Ok(None)) => return Ok::<(), sqlx::Error>(()),
                     Ok(Err(error)) => return Err(error),
-                    // A connection that says nothing may be dead without anybody having said so.
+                    // A connection may be dead, or something between may keep signals back, without anybody having said so.
+                    Err(_silence) if beaten => return Err(sqlx::Error::PoolTimedOut),
                     Err(_silence) => {
-                        let asked = sqlx::query("SELECT 1").execute(&mut listener);
-                        let answered = tokio::time::timeout(SILENCE, asked).await;
-                        answered.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                        say(&mut listener, &ears.heartbeat()).await?;
+                        beaten = true;
                     }
                 }
             }
         };
         tokio::select! {
             ended = connection => {
-                if hearing.swap(false, Ordering::Relaxed) {
+                if ears.hearing.swap(false, Ordering::Relaxed) {
                     let _ = local.send(Signal::Lost);
                     tracing::warn!(broken = ended.is_err(), "the connection for signals between replicas was lost");
                 }
@@ -147,20 +158,36 @@ async fn listen(pool: PgPool, local: broadcast::Sender<Signal>, hearing: Arc<Ato
     }
 }
 
+/// Tells by way of the connection that hears.
+async fn say(listener: &mut PgListener, payload: &str) -> Result<(), sqlx::Error> {
+    let sent = sqlx::query("SELECT pg_notify($1, $2)")
+        .bind(CHANNEL)
+        .bind(payload)
+        .execute(listener);
+    let sent = tokio::time::timeout(SILENCE, sent).await;
+    sent.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    Ok(())
+}
+
 impl Store {
-    /// Tells `signal` to this process at once and to all other replicas.
+    /// Tells `signal` to this process at once and to all other replicas, and waits a moment until they have heard it.
     ///
     /// # Errors
     /// When the others could not be told; this process knows nevertheless.
     pub async fn tell(&self, signal: Signal) -> Result<(), StoreError> {
-        let payload = signal.payload();
+        let text = signal.text();
         let _ = self.bus.local.send(signal);
-        if let (Pool::Postgres(pool), Some(payload)) = (&self.pool, payload) {
+        if let (Pool::Postgres(pool), Some(text)) = (&self.pool, text) {
+            let ears = &self.bus.ears;
+            let (payload, answers) = ears.ask(&text);
             sqlx::query("SELECT pg_notify($1, $2)")
                 .bind(CHANNEL)
-                .bind(payload)
+                .bind(&payload)
                 .execute(pool)
                 .await?;
+            if self.hears_others() {
+                let _ = tokio::time::timeout(ANSWERS, ears.answered(&payload, answers)).await;
+            }
         }
         Ok(())
     }
@@ -168,7 +195,7 @@ impl Store {
     /// Whether signals of other replicas arrive: always with one process, else while the connection for them stands.
     #[must_use]
     pub fn hears_others(&self) -> bool {
-        self.bus.hearing.load(Ordering::Relaxed)
+        self.bus.ears.hearing.load(Ordering::Relaxed)
     }
 
     /// Signals from now on.

@@ -13,6 +13,8 @@ pub fn account_subject(keys: &Keys, account: &AccountId) -> Tag {
 /// A kept view.
 #[derive(Clone, Debug)]
 pub struct ViewRow {
+    /// The keyed hash of the account that it is of; empty when not known.
+    pub account: Vec<u8>,
     /// Its content, sealed.
     pub sealed: Vec<u8>,
     /// When ProBonus said so.
@@ -20,19 +22,27 @@ pub struct ViewRow {
 }
 
 impl Store {
-    /// The last kept view.
+    /// The last kept view, unless a write happened since it was asked for: an answer may come to be kept while the write is noted.
     ///
     /// # Errors
     /// When the store cannot be asked.
     pub async fn view(&self, guest: GuestKey, view: &str) -> Result<Option<ViewRow>, StoreError> {
-        let row: Option<(Vec<u8>, i64)> = on_pool!(self, |pool| {
-            sqlx::query_as("SELECT sealed, as_of_us FROM views WHERE guest = $1 AND view = $2")
-                .bind(&guest.0[..])
-                .bind(view)
-                .fetch_optional(pool)
-                .await?
+        let row: Option<(Vec<u8>, Vec<u8>, i64)> = on_pool!(self, |pool| {
+            sqlx::query_as(
+                "SELECT account, sealed, as_of_us FROM views WHERE guest = $1 AND view = $2 \
+                 AND NOT EXISTS (SELECT 1 FROM watermarks \
+                   WHERE subject IN (views.guest, views.account) AND at_us >= views.asked_at_us)",
+            )
+            .bind(&guest.0[..])
+            .bind(view)
+            .fetch_optional(pool)
+            .await?
         });
-        Ok(row.map(|(sealed, as_of_us)| ViewRow { sealed, as_of_us }))
+        Ok(row.map(|(account, sealed, as_of_us)| ViewRow {
+            account,
+            sealed,
+            as_of_us,
+        }))
     }
 
     /// Keeps a view, unless a newer one is kept or a write happened since it was asked for.
@@ -43,21 +53,21 @@ impl Store {
         &self,
         guest: GuestKey,
         view: &str,
-        account: &[u8],
         row: &ViewRow,
         asked_at_us: i64,
     ) -> Result<(), StoreError> {
         on_pool!(self, |pool| {
             sqlx::query(
-                "INSERT INTO views (guest, view, account, sealed, as_of_us) SELECT $1, $2, $3, $4, $5 \
+                "INSERT INTO views (guest, view, account, sealed, as_of_us, asked_at_us) SELECT $1, $2, $3, $4, $5, $6 \
                  WHERE NOT EXISTS (SELECT 1 FROM watermarks WHERE (subject = $1 OR subject = $3) AND at_us >= $6) \
                  ON CONFLICT (guest, view) DO UPDATE SET \
-                   account = excluded.account, sealed = excluded.sealed, as_of_us = excluded.as_of_us \
+                   account = excluded.account, sealed = excluded.sealed, as_of_us = excluded.as_of_us, \
+                   asked_at_us = excluded.asked_at_us \
                  WHERE views.as_of_us < excluded.as_of_us",
             )
             .bind(&guest.0[..])
             .bind(view)
-            .bind(account)
+            .bind(&row.account)
             .bind(&row.sealed)
             .bind(row.as_of_us)
             .bind(asked_at_us)

@@ -30,7 +30,7 @@ const FAULTS: [(&str, u16, &[u16]); 13] = [
     ("html", 0, &[502]),
     ("wrong_type", 0, &[502]),
     ("oversized", 0, &[502]),
-    ("truncated", 0, &[502]),
+    ("truncated", 0, &[503]),
     ("hang", 0, &[503]),
     ("drip", 0, &[503]),
     ("reset_before", 0, &[503]),
@@ -114,4 +114,33 @@ async fn a_hanging_probonus_does_not_hold_up_signing_in() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[tokio::test]
+async fn after_a_restart_in_the_middle_of_silence_the_last_good_view_comes_soon() {
+    let clock = Clock::manual(friday_noon());
+    let probonus = ProBonus::start(&clock).await;
+    let store = sqlite();
+    let (url, key) = (probonus.sandbox.url(), probonus.sandbox.token().to_owned());
+    let first = TestCabinet::start(&url, &key, &store.url, clock.clone(), "").await;
+    let token = first.token(ANNA).await;
+    first.get("/api/v1/me/balance", &token).await;
+    first.running.stop().await;
+    clock.advance(Duration::from_secs(250));
+    probonus.fault(json!({ "kind": "hang" })).await;
+    let second = TestCabinet::start(&url, &key, &store.url, clock.clone(), "").await;
+    for most in [2000, 500] {
+        let started = tokio::time::Instant::now();
+        let answer = second.get("/api/v1/me/balance", &token).await;
+        assert_eq!(
+            (answer.status, answer.json()["stale"].clone()),
+            (StatusCode::OK, json!(true))
+        );
+        // Who comes while ProBonus is waited for already waits no more.
+        assert!(
+            started.elapsed() < Duration::from_millis(most),
+            "{:?}",
+            started.elapsed()
+        );
+    }
 }

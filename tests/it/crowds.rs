@@ -169,3 +169,35 @@ async fn a_stop_under_load_loses_nothing() {
         "those under way were answered"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_asks_for_nothing_is_closed() {
+    let store = sqlite();
+    let (_probonus, cabinet) = house(&store, "").await;
+    let address = address(&cabinet);
+    let mut silent = tokio::task::JoinSet::new();
+    for beginning in ["", "P", "PRI * HT"] {
+        let address = address.clone();
+        silent.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.expect("a connection");
+            stream.write_all(beginning.as_bytes()).await.expect("it is read");
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        });
+    }
+    let closed = tokio::time::timeout(Duration::from_secs(15), silent.join_all()).await;
+    assert!(closed.is_ok(), "a silent connection is still there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_are_told_of_changes_do_not_hold_up_a_stop() {
+    let store = sqlite();
+    let (_probonus, cabinet) = house(&store, "").await;
+    let token = cabinet.token(ANNA).await;
+    let request = cabinet.request(reqwest::Method::GET, "/api/v1/me/events");
+    let mut page = request.bearer_auth(&token).send().await.expect("a stream");
+    assert!(page.chunk().await.expect("an event").is_some());
+    let cabinet = Arc::into_inner(cabinet).expect("nobody else has it");
+    let stopped = tokio::time::timeout(Duration::from_secs(8), cabinet.running.stop()).await;
+    assert!(stopped.is_ok(), "the page is still there");
+    while page.chunk().await.expect("the stream ends well").is_some() {}
+}

@@ -15,6 +15,7 @@ mod guest_writes;
 mod house;
 mod partner;
 mod partner_model;
+mod replicas;
 mod sandbox;
 mod sign_in;
 mod sign_in_limits;
