@@ -33,7 +33,7 @@ pub use history::{Page, Query};
 pub use home::Home;
 pub use ready::Ready;
 pub use registration::Consent;
-pub use watch::{Watch, Watched};
+pub use watch::{PAGES, Watch, WatchError, Watched};
 
 use crate::clock::{Clock, Deadline};
 use crate::config::{CacheConfig, ProgramConfig};
@@ -182,6 +182,8 @@ pub struct CabinetConfig {
     pub time_zone: TimeZone,
     /// When their day starts.
     pub day_start: Time,
+    /// Looks at watched balances in one second, all guests together.
+    pub looks_per_second: usize,
     /// A detached fetch's time: more than one call of ProBonus takes with its second try.
     pub fetch_time: Duration,
 }

@@ -128,6 +128,14 @@ impl<V> Slot<V> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until no fetch is under way, or the time is over.
+    pub async fn settled(&self, until: tokio::time::Instant) {
+        let running = self.state().busy.as_ref().and_then(|busy| busy.running.clone());
+        if let Some(receiver) = running {
+            wait(receiver, until).await;
+        }
+    }
+
     /// The last good value that may still be shown.
     pub fn last(&self, ages: Ages, now_us: i64) -> Option<Arc<Filled<V>>> {
         self.state().usable(ages, now_us)

@@ -56,9 +56,10 @@ impl Edge {
         }))
     }
 
-    /// From now on every answer asks its connection to close, so that clients leave before the listener does.
+    /// From now on every answer asks its connection to close, so that clients leave before the listener does; streams end.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+        self.0.app.leaving().cancel();
     }
 
     /// Whether [`Edge::drain`] was called.

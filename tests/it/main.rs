@@ -9,6 +9,7 @@ mod delivery_outbox;
 mod delivery_reports;
 mod doctor;
 mod edges;
+mod events;
 mod guest_views;
 mod house;
 mod partner;
