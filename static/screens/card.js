@@ -8,9 +8,21 @@ import { pretty } from '../parts/phone-input.js';
 import { cardPicture } from '../parts/qr.js';
 import { showView } from '../parts/view.js';
 
+/** The screen stays lit while the card is shown, where browsers can do that. @param {AbortSignal} signal */
+async function stayLit(signal) {
+  try {
+    const lock = await navigator.wakeLock.request('screen');
+    if (signal.aborted) await lock.release();
+    else signal.addEventListener('abort', () => void lock.release());
+  } catch {
+    // Not possible here, or not now: the hint about brightness is there.
+  }
+}
+
 /** @type {import('../router.js').Show} */
 export default async function card(screen) {
   screen.root.append(h('h1', null, t('card.title')));
+  void stayLit(screen.signal);
   const { reload } = await showView(screen, {
     key: 'card',
     load: /** @returns {Promise<api.Card & import('../parts/view.js').Dated>} */ (reading) => api.card(reading),

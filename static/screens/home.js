@@ -51,12 +51,13 @@ export default async function home(screen) {
     if (change === 0) return;
     screen.root.querySelector('.hero')?.classList.add(change > 0 ? 'rose' : 'fell');
     toast(t(change > 0 ? 'home.plus' : 'home.minus', { amount: bonuses(Math.abs(change)) }));
-    void reload();
+    // The movement itself is not in the event.
+    void reload(true);
   });
 }
 
 function blocked() {
-  return h('p', { class: 'notice-text notice-bad', role: 'note' }, icon('cloud'), h('span', null, t('home.blocked')));
+  return h('p', { class: 'notice-text notice-bad', role: 'note' }, icon('lock'), h('span', null, t('home.blocked')));
 }
 
 /** @param {string} text */
@@ -211,7 +212,12 @@ function recent(view) {
     'div',
     { class: 'card-head' },
     h('h2', null, t('home.recent')),
-    h('a', { class: 'quiet', href: '/history' }, t('home.recent.all')),
+    h(
+      'a',
+      { class: 'quiet', href: '/history' },
+      h('span', null, t('home.recent.all'), h('span', { class: 'hidden' }, t('home.recent.all.rest'))),
+      icon('next'),
+    ),
   );
   return h(
     'section',
