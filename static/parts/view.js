@@ -124,7 +124,7 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
 
   /** @param {unknown} problem */
   function failed(problem) {
-    const code = problem instanceof Problem ? problem.code : '';
+    const code = problem instanceof Problem ? problem.code : 'internal';
     if (code === 'account_absent') {
       setSignedIn('new');
       go('/sign-up', { replace: true });

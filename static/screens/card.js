@@ -4,6 +4,7 @@ import * as api from '../api.js';
 import { h } from '../dom.js';
 import { countdown } from '../format.js';
 import { t } from '../language.js';
+import { tellChange, watchBalance } from '../live.js';
 import { pretty } from '../parts/phone-input.js';
 import { cardPicture } from '../parts/qr.js';
 import { showView } from '../parts/view.js';
@@ -43,6 +44,13 @@ export default async function card(screen) {
       );
       if (view.refresh_in !== null) renew(view.refresh_in, lives);
     },
+  });
+
+  // Whoever stands at the till sees at once what came of it.
+  let before = NaN;
+  void watchBalance(screen.signal, ({ available }) => {
+    if (available !== before && !Number.isNaN(before)) tellChange(available - before);
+    before = available;
   });
 
   /** A temporary code is asked for anew before it ends. @param {number} seconds @param {HTMLElement} lives */

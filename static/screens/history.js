@@ -14,7 +14,7 @@ const KINDS = /** @type {const} */ (['accrual', 'spend', 'burn', 'refill', 'refu
 const PERIODS = /** @type {const} */ (['month', 'quarter', 'year', 'own']);
 
 /** What was chosen last; it holds while the page is open. */
-const chosen = { kind: '', period: /** @type {typeof PERIODS[number]} */ ('year'), from: '', to: '' };
+const chosen = { kind: /** @type {'' | typeof KINDS[number]} */ (''), period: /** @type {typeof PERIODS[number]} */ ('year'), from: '', to: '' };
 
 /** @type {import('../router.js').Show} */
 export default async function history(screen) {
@@ -95,7 +95,7 @@ export default async function history(screen) {
   }
 }
 
-/** @returns {{ from?: string, to?: string, kind?: string, limit: number }} */
+/** @returns {NonNullable<api.Query<'/api/v1/me/transactions', 'get'>>} */
 function filterOf() {
   const kind = chosen.kind || undefined;
   const back = { month: 30, quarter: 91, year: 0, own: 0 }[chosen.period];

@@ -4,7 +4,7 @@ import * as api from '../api.js';
 import { h, icon } from '../dom.js';
 import { bonusNumber, bonusWord, bonuses, day, dayOf, daysUntil, money, percent } from '../format.js';
 import { t } from '../language.js';
-import { watchBalance } from '../live.js';
+import { tellChange, watchBalance } from '../live.js';
 import { row } from '../parts/movement.js';
 import { cardPicture } from '../parts/qr.js';
 import { message } from '../parts/trouble.js';
@@ -50,7 +50,7 @@ export default async function home(screen) {
     set({ ...shown, balance, as_of: balance.as_of, stale: balance.stale });
     if (change === 0) return;
     screen.root.querySelector('.hero')?.classList.add(change > 0 ? 'rose' : 'fell');
-    toast(t(change > 0 ? 'home.plus' : 'home.minus', { amount: bonuses(Math.abs(change)) }));
+    tellChange(change);
     // The movement itself is not in the event.
     void reload(true);
   });
