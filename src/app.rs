@@ -152,6 +152,8 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
             group: config.probonus.account_group_id.clone(),
             time_zone: config.time_zone.clone(),
             day_start: config.business_day_start,
+            // Of the calls that ProBonus takes at once, watching needs one in so many at most: a call takes a fraction of a second.
+            looks_per_second: config.probonus.max_concurrency,
             fetch_time: config.probonus.timeout * 2 + Duration::from_millis(500),
         },
         probonus.clone(),
@@ -245,8 +247,6 @@ impl Running {
 
     /// Stops in order: readiness turns red, work in flight finishes within the drain time, background work ends, the store is flushed.
     pub async fn stop(self) {
-        // Pages that are told of changes would listen for as long as they are let.
-        self.app.cabinet.end_watching();
         self.listener.stop().await;
         self.upkeep.abort();
         self.app.partner.stop().await;

@@ -5,21 +5,34 @@
 import { language } from './language.js';
 
 /** @typedef {import('./types/api.js').paths} Paths */
+/** @typedef {import('./types/api.js').components['schemas']} Schemas */
+/**
+ * The methods of a path.
+ * @template {keyof Paths} Path
+ * @typedef {{ [method in keyof Paths[Path]]: Paths[Path][method] extends { responses: unknown } ? method : never }[keyof Paths[Path]]} Methods
+ */
 /**
  * The JSON that a call answers with.
  * @template {keyof Paths} Path
  * @template {keyof Paths[Path]} Method
- * @template {number} [Status=200]
- * @typedef {Paths[Path][Method] extends { responses: { [status in Status]: { content: { 'application/json': infer Body } } } } ? Body : never} Answer
+ * @typedef {Paths[Path][Method] extends { responses: infer Responses }
+ *   ? { [status in keyof Responses & (200 | 201 | 202)]: Responses[status] extends { content: { 'application/json': infer Body } } ? Body : never }[keyof Responses & (200 | 201 | 202)]
+ *   : never} Answer
  */
 /**
  * The JSON that a call takes.
  * @template {keyof Paths} Path
  * @template {keyof Paths[Path]} Method
- * @typedef {Paths[Path][Method] extends { requestBody: { content: { 'application/json': infer Body } } } ? Body : never} Request
+ * @typedef {Paths[Path][Method] extends { requestBody: { content: { 'application/json': infer Body } } } ? Body : undefined} Request
+ */
+/**
+ * What a call takes in its address.
+ * @template {keyof Paths} Path
+ * @template {keyof Paths[Path]} Method
+ * @typedef {Paths[Path][Method] extends { parameters: { query?: infer Query } } ? Query : undefined} Query
  */
 /** @typedef {Answer<'/api/v1/program', 'get'>} Program */
-/** @typedef {Answer<'/api/v1/auth/challenges', 'post', 202>} Challenge */
+/** @typedef {Answer<'/api/v1/auth/challenges', 'post'>} Challenge */
 /** @typedef {Answer<'/api/v1/auth/challenges/{id}', 'get'>} ChallengeState */
 /** @typedef {Answer<'/api/v1/me/home', 'get'>} Home */
 /** @typedef {Answer<'/api/v1/me/profile', 'get'>} Profile */
@@ -30,22 +43,23 @@ import { language } from './language.js';
 /** @typedef {Answer<'/api/v1/me/card', 'get'>} Card */
 /** @typedef {Answer<'/api/v1/me/sessions', 'get'>} Sessions */
 /** @typedef {Request<'/api/v1/me/registration', 'post'>} Registration */
+/** @typedef {Request<'/api/v1/me/profile', 'patch'>} Changes */
 /** @typedef {NonNullable<Challenge['channels'][number]>} Channel */
 
 /** What went wrong, as the server's problem document says; `offline` when it could not be reached at all. */
 export class Problem extends Error {
   /**
-   * @param {string} code
+   * @param {Schemas['ErrorCode'] | 'offline'} code
    * @param {string} title
-   * @param {{ errors?: { field: string, message: string }[], retry_after?: number, attempts_left?: number, request_id?: string }} [more]
+   * @param {Partial<Schemas['ProblemDocument']>} [more]
    */
   constructor(code, title, more = {}) {
     super(title);
     this.code = code;
     this.title = title;
     this.fields = new Map((more.errors ?? []).map((error) => [error.field, error.message]));
-    this.retryAfter = more.retry_after;
-    this.attemptsLeft = more.attempts_left;
+    this.retryAfter = more.retry_after ?? undefined;
+    this.attemptsLeft = more.attempts_left ?? undefined;
     this.requestId = more.request_id;
   }
 }
@@ -53,20 +67,25 @@ export class Problem extends Error {
 /** @typedef {{ fresh?: boolean, signal?: AbortSignal }} Reading `fresh` asks ProBonus again, as pulling to refresh does. */
 
 /**
- * @param {string} method
- * @param {string} path
- * @param {{ body?: unknown, headers?: { [name: string]: string } } & Reading} [options]
+ * Any call: its path, method and body are the contract's, or the type check fails.
+ * @template {keyof Paths} Path
+ * @template {Methods<Path>} Method
+ * @param {Method & string} method
+ * @param {Path} path
+ * @param {{ id?: string, query?: Query<Path, Method>, body?: Request<Path, Method>, headers?: { [name: string]: string } } & Reading} [options]
  * @returns {Promise<Response>}
  */
-async function send(method, path, { body, headers = {}, fresh, signal } = {}) {
+async function send(method, path, { id = '', query, body, headers = {}, fresh, signal } = {}) {
   /** @type {{ [name: string]: string }} */
   const all = { Accept: 'application/json', 'Accept-Language': language, 'X-Cabinet': '1', ...headers };
   if (body !== undefined) all['Content-Type'] ??= 'application/json';
   if (fresh) all['Cache-Control'] = 'no-cache';
+  const asked = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== '');
+  const address = path.replace('{id}', encodeURIComponent(id)) + (asked.length > 0 ? `?${new URLSearchParams(asked)}` : '');
   let response;
   try {
-    response = await fetch(`/api/v1${path}`, {
-      method,
+    response = await fetch(address, {
+      method: method.toUpperCase(),
       headers: all,
       body: body === undefined ? undefined : JSON.stringify(body),
       signal,
@@ -84,7 +103,7 @@ async function send(method, path, { body, headers = {}, fresh, signal } = {}) {
 /** @param {Response} response */
 async function problem(response) {
   try {
-    const document = await response.json();
+    const document = /** @type {Schemas['ProblemDocument']} */ (await response.json());
     if (response.status === 401) dispatchEvent(new Event('signed-out'));
     return new Problem(document.code, document.title, document);
   } catch {
@@ -93,100 +112,92 @@ async function problem(response) {
 }
 
 /**
- * @param {string} method
- * @param {string} path
- * @param {Parameters<typeof send>[2]} [options]
+ * A call that answers with JSON.
+ * @template {keyof Paths} Path
+ * @template {Methods<Path>} Method
+ * @param {Method & string} method
+ * @param {Path} path
+ * @param {Parameters<typeof send<Path, Method>>[2]} [options]
+ * @returns {Promise<Answer<Path, Method>>}
  */
 async function json(method, path, options) {
   return (await send(method, path, options)).json();
 }
 
-/** @returns {Promise<Program>} */
-export const program = () => json('GET', '/program');
+export const program = () => json('get', '/api/v1/program');
 
 // Signing in
 
-/** @param {string} phone @param {Channel} [channel] @returns {Promise<Challenge>} */
-export const askForCode = (phone, channel) => json('POST', '/auth/challenges', { body: { phone, channel, platform: 'web' } });
+/** @param {string} phone @param {Channel} [channel] */
+export const askForCode = (phone, channel) =>
+  json('post', '/api/v1/auth/challenges', { body: { phone, channel, platform: 'web' } });
 
-/** @param {string} id @param {Channel} [channel] @returns {Promise<Challenge>} */
-export const resendCode = (id, channel) => json('POST', `/auth/challenges/${encodeURIComponent(id)}/resend`, { body: { channel } });
+/** @param {string} id @param {Channel} [channel] */
+export const resendCode = (id, channel) => json('post', '/api/v1/auth/challenges/{id}/resend', { id, body: { channel } });
 
-/** @param {string} id @param {AbortSignal} signal @returns {Promise<ChallengeState>} */
-export const challenge = (id, signal) => json('GET', `/auth/challenges/${encodeURIComponent(id)}`, { signal });
+/** @param {string} id @param {AbortSignal} signal */
+export const challenge = (id, signal) => json('get', '/api/v1/auth/challenges/{id}', { id, signal });
 
 /**
  * @param {string} id
  * @param {string} code
  * @param {string} device what the guest will recognise this browser by
- * @returns {Promise<{ account_state: 'active' | 'absent' | 'unresolved' }>}
  */
 export const verifyCode = (id, code, device) =>
-  json('POST', `/auth/challenges/${encodeURIComponent(id)}/verify`, { body: { code, session: 'cookie', device_name: device } });
+  json('post', '/api/v1/auth/challenges/{id}/verify', { id, body: { code, session: 'cookie', device_name: device } });
 
-export const signOut = () => send('POST', '/auth/logout');
+export const signOut = () => send('post', '/api/v1/auth/logout');
 
-/** @param {Registration} registration @returns {Promise<Profile>} */
-export const signUp = (registration) => json('POST', '/me/registration', { body: registration });
+/** @param {Registration} registration */
+export const signUp = (registration) => json('post', '/api/v1/me/registration', { body: registration });
 
 // What a guest sees
 
-/** @param {Reading} reading @returns {Promise<Home>} */
-export const home = (reading) => json('GET', '/me/home', reading);
+/** @param {Reading} reading */
+export const home = (reading) => json('get', '/api/v1/me/home', reading);
 
-/** @param {Reading} reading @returns {Promise<Balance>} */
-export const balance = (reading) => json('GET', '/me/balance', reading);
+/** @param {Reading} reading */
+export const balance = (reading) => json('get', '/api/v1/me/balance', reading);
 
-/**
- * @param {{ from?: string, to?: string, kind?: string, cursor?: string, limit?: number }} filter
- * @param {Reading} reading
- * @returns {Promise<History>}
- */
-export function history(filter, reading) {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(filter)) {
-    if (value !== undefined && value !== '') query.set(name, String(value));
-  }
-  return json('GET', `/me/transactions?${query}`, reading);
-}
+/** @param {NonNullable<Query<'/api/v1/me/transactions', 'get'>>} filter @param {Reading} reading */
+export const history = (filter, reading) => json('get', '/api/v1/me/transactions', { ...reading, query: filter });
 
-/** @param {string} id @param {Reading} reading @returns {Promise<Check>} */
-export const check = (id, reading) => json('GET', `/me/checks/${encodeURIComponent(id)}`, reading);
+/** @param {string} id @param {Reading} reading */
+export const check = (id, reading) => json('get', '/api/v1/me/checks/{id}', { ...reading, id });
 
-/** @param {Reading} reading @returns {Promise<Card>} */
-export const card = (reading) => json('GET', '/me/card', reading);
+/** @param {Reading} reading */
+export const card = (reading) => json('get', '/api/v1/me/card', reading);
 
 /** The card's QR as a picture. @param {Reading} reading @returns {Promise<Blob>} */
 export const cardPicture = async (reading) =>
-  (await send('GET', '/me/card.svg', { ...reading, headers: { Accept: 'image/svg+xml' } })).blob();
+  (await send('get', '/api/v1/me/card.svg', { ...reading, headers: { Accept: 'image/svg+xml' } })).blob();
 
 /** The profile with the tag that an edit of it names. @param {Reading} reading @returns {Promise<Profile & { tag: string | null }>} */
 export async function profile(reading) {
-  const response = await send('GET', '/me/profile', reading);
+  const response = await send('get', '/api/v1/me/profile', reading);
   return { ...(await response.json()), tag: response.headers.get('ETag') };
 }
 
 /**
  * Changes the fields that are given and no other.
- * @param {{ [field: string]: string | null }} changes
+ * @param {Changes} changes
  * @param {string | null} tag of the profile that was shown: nobody else's change in between is overwritten
- * @returns {Promise<Profile>}
  */
 export const editProfile = (changes, tag) =>
-  json('PATCH', '/me/profile', {
+  json('patch', '/api/v1/me/profile', {
     body: changes,
     headers: { 'Content-Type': 'application/merge-patch+json', ...(tag ? { 'If-Match': tag } : {}) },
   });
 
 // Devices
 
-/** @param {Reading} reading @returns {Promise<Sessions>} */
-export const sessions = (reading) => json('GET', '/me/sessions', reading);
+/** @param {Reading} reading */
+export const sessions = (reading) => json('get', '/api/v1/me/sessions', reading);
 
 /** @param {string} id */
-export const endSession = (id) => send('DELETE', `/me/sessions/${encodeURIComponent(id)}`);
+export const endSession = (id) => send('delete', '/api/v1/me/sessions/{id}', { id });
 
-export const endOtherSessions = () => send('DELETE', '/me/sessions');
+export const endOtherSessions = () => send('delete', '/api/v1/me/sessions');
 
 // Live balance
 
@@ -199,7 +210,7 @@ export const endOtherSessions = () => send('DELETE', '/me/sessions');
  */
 export async function* events(signal, last) {
   const headers = { Accept: 'text/event-stream', ...(last ? { 'Last-Event-ID': last } : {}) };
-  const response = await send('GET', '/me/events', { headers, signal });
+  const response = await send('get', '/api/v1/me/events', { headers, signal });
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {

@@ -48,18 +48,16 @@ export function signed(amount) {
  */
 export function money(amount) {
   const fraction = amount % 100 === 0 ? 0 : 2;
-  const options = { style: 'currency', currency: 'RUB', currencyDisplay: 'narrowSymbol', minimumFractionDigits: fraction };
-  return new Intl.NumberFormat(locale(), /** @type {Intl.NumberFormatOptions} */ ({ ...options, maximumFractionDigits: 2 })).format(
-    amount / 100,
-  );
+  const number = new Intl.NumberFormat(locale(), { minimumFractionDigits: fraction, maximumFractionDigits: 2 });
+  return `${number.format(amount / 100)}\u00a0₽`;
 }
 
 /**
- * A percentage given as decimal text.
+ * A percentage given as decimal text: `5 %` in Russian, `5%` in English.
  * @param {string} text
  */
 export function percent(text) {
-  return `${new Intl.NumberFormat(locale(), { maximumFractionDigits: 2 }).format(Number(text))}\u00a0%`;
+  return new Intl.NumberFormat(locale(), { style: 'percent', maximumFractionDigits: 2 }).format(Number(text) / 100);
 }
 
 /**

@@ -44,8 +44,9 @@ export async function setLanguage(wanted) {
 export function t(name, values = {}) {
   const text = texts[name];
   const form = typeof text === 'string' ? text : pick(text, Number(values.n));
-  // A dash never begins a line.
-  return form.replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? '')).replaceAll(' — ', '\u00a0— ');
+  const filled = form.replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ''));
+  // A dash never begins a line, and a word of one or two Russian letters never ends one.
+  return filled.replaceAll(' — ', '\u00a0— ').replace(/(^|[^а-яё])([а-яё]{1,2}) /gi, '$1$2\u00a0');
 }
 
 /**

@@ -1,6 +1,9 @@
 // The live balance: while the page is looked at, the server says when it changes.
 
 import { events } from './api.js';
+import { bonuses } from './format.js';
+import { t } from './language.js';
+import { toast } from './shell.js';
 
 /**
  * Calls `changed` with each new balance until `signal` is aborted. Nothing is asked while the page is in the background.
@@ -33,6 +36,11 @@ export async function watchBalance(signal, changed) {
     await rest(pause * (0.5 + Math.random()), signal);
     pause = Math.min(pause * 2, 60_000);
   }
+}
+
+/** Says what has just moved. @param {number} change kopecks; plus is the guest's gain */
+export function tellChange(change) {
+  toast(t(change > 0 ? 'home.plus' : 'home.minus', { amount: bonuses(Math.abs(change)) }));
 }
 
 /** @param {AbortSignal} signal @returns {Promise<void>} */

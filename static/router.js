@@ -27,6 +27,9 @@ export const screens = [
 let leaving = new AbortController();
 let first = true;
 
+/** Where the guest had scrolled to, when they come back to it. */
+let scrolled = 0;
+
 /**
  * Goes to a screen.
  * @param {string} path
@@ -34,13 +37,21 @@ let first = true;
  */
 export function go(path, { replace = false } = {}) {
   if (replace) history.replaceState(null, '', path);
-  else if (path !== location.pathname) history.pushState(null, '', path);
+  else if (path !== location.pathname) {
+    history.replaceState({ scrolled: scrollY }, '');
+    history.pushState(null, '', path);
+  }
+  scrolled = 0;
   void route();
 }
 
 /** Follows links and the browser's buttons, and shows the first screen. */
 export function start() {
-  addEventListener('popstate', () => void route());
+  history.scrollRestoration = 'manual';
+  addEventListener('popstate', (event) => {
+    scrolled = Number(event.state?.scrolled) || 0;
+    void route();
+  });
   document.addEventListener('click', (event) => {
     const link = event.target instanceof Element && event.target.closest('a');
     const plain =
@@ -109,7 +120,7 @@ async function route(focus = true) {
 
 /** Readers are told the new screen's heading; a screen may have put the focus into a field already. @param {HTMLElement} root */
 function focusOn(root) {
-  scrollTo(0, 0);
+  scrollTo(0, scrolled);
   if (root.contains(document.activeElement)) return;
   const heading = root.querySelector('h1');
   heading?.setAttribute('tabindex', '-1');

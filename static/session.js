@@ -56,7 +56,16 @@ export function isNew() {
 
 /** @param {'guest' | 'new' | null} state */
 export function setSignedIn(state) {
+  phone = '';
   keep('signed-in', state);
+}
+
+/** The number a code was last asked for, while the page is open: nobody types it twice. */
+export let phone = '';
+
+/** @param {string} number */
+export function setPhone(number) {
+  phone = number;
 }
 
 /** @typedef {Challenge & { asked_at: number }} Waiting */

@@ -89,6 +89,7 @@ pub fn room(config: &Config, store: Arc<Store>, clock: &Clock) -> Arc<Cabinet> {
     let keys = Arc::new(Keys::derive(&config.secret, None, entropy.clone()));
     let probonus = ProBonus::new(&config.probonus, config.time_zone.clone(), clock.clone(), entropy);
     let room = CabinetConfig {
+        looks_per_second: 32,
         cache: config.cache,
         program: config.program.clone(),
         group: config.probonus.account_group_id.clone(),

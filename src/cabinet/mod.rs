@@ -34,7 +34,7 @@ pub use history::{Page, Query};
 pub use home::Home;
 pub use ready::Ready;
 pub use registration::Consent;
-pub use watch::{Watch, Watched};
+pub use watch::{PAGES, Watch, WatchError, Watched};
 
 use crate::clock::{Clock, Deadline};
 use crate::config::{CacheConfig, ProgramConfig};
@@ -183,6 +183,8 @@ pub struct CabinetConfig {
     pub time_zone: TimeZone,
     /// When their day starts.
     pub day_start: Time,
+    /// Looks at watched balances in one second, all guests together.
+    pub looks_per_second: usize,
     /// A detached fetch's time: more than one call of ProBonus takes with its second try.
     pub fetch_time: Duration,
 }
@@ -198,7 +200,6 @@ pub struct Cabinet {
     saver: saved::Saver,
     signing_up: registration::InProcess,
     watching: watch::Watching,
-    watching_over: CancellationToken,
     counters: counters::Counters,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -219,7 +220,6 @@ impl Cabinet {
             saver: saved::Saver::start(store.clone(), keys.clone()),
             signing_up: registration::InProcess::default(),
             watching: watch::Watching::default(),
-            watching_over: stop.child_token(),
             counters: counters::Counters::default(),
             tasks: TaskTracker::new(),
             config,

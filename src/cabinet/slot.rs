@@ -159,6 +159,14 @@ impl<V> Slot<V> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until no fetch is under way, or the time is over.
+    pub async fn settled(&self, until: Instant) {
+        let running = self.state().busy.as_ref().and_then(|busy| busy.running.clone());
+        if let Some(mut running) = running {
+            while let News::Seeded = running.news(until, false).await {}
+        }
+    }
+
     /// The last good value that may still be shown.
     pub fn last(&self, ages: Ages, now_us: i64) -> Option<Arc<Filled<V>>> {
         self.state().usable(ages, now_us)

@@ -57,9 +57,10 @@ impl Edge {
         }))
     }
 
-    /// From now on every answer asks its connection to close, so that clients leave before the listener does.
+    /// From now on every answer asks its connection to close, so that clients leave before the listener does; streams end.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+        self.0.app.leaving().cancel();
     }
 
     /// Whether [`Edge::drain`] was called.
@@ -287,12 +288,13 @@ fn is_hit(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().windows(5).any(|part| part == b"; hit"))
 }
 
-/// The problem of an error that some extractor or service of a library answered without one.
+/// The problem of an error that some extractor or service of a library answered without one. A page for people explains itself.
 fn unexplained(response: &Response) -> Option<Problem> {
-    let explained = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let explained = kind.is_some_and(|kind| {
+        let kind = kind.as_bytes();
+        kind.starts_with(b"application/problem+json") || kind.starts_with(b"text/html")
+    });
     if explained {
         return None;
     }

@@ -31,6 +31,9 @@ mod unreadable;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
 pub use demo::{Demo, DemoGuest};
 pub use facts::RequestFacts;
 pub use fields::{Fields, FromFields};
@@ -57,6 +60,8 @@ pub struct App(Arc<Inner>);
 struct Inner {
     rooms: Rooms,
     programs: program::Programs,
+    streams: Arc<Semaphore>,
+    leaving: CancellationToken,
 }
 
 /// The rooms.
@@ -88,9 +93,21 @@ impl App {
     #[must_use]
     pub fn new(rooms: Rooms) -> Self {
         Self(Arc::new(Inner {
+            streams: events::room(rooms.config.web.max_connections),
             rooms,
             programs: program::Programs::default(),
+            leaving: CancellationToken::new(),
         }))
+    }
+
+    /// Places for those who stay connected.
+    fn streams(&self) -> Arc<Semaphore> {
+        self.0.streams.clone()
+    }
+
+    /// Cancelled when the server begins to stop: whoever stays connected is let go.
+    fn leaving(&self) -> &CancellationToken {
+        &self.0.leaving
     }
 }
 

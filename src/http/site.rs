@@ -78,6 +78,23 @@ impl Site {
         if screen { page() } else { None }
     }
 
+    /// What a browser shows for an address that is none: the page, which says so.
+    fn absent(&self, path: &str, headers: &HeaderMap) -> Option<Response> {
+        let name = path.trim_start_matches('/');
+        let first = name.split('/').next().unwrap_or_default();
+        if self.foreign || name.contains('.') || RESERVED.contains(&first) || !wants_page(headers) {
+            return None;
+        }
+        let page = self.files.get("index.html")?;
+        // Without its conditions: nothing is unchanged about what is not there.
+        let accepted = headers.get(header::ACCEPT_ENCODING).cloned();
+        let headers = accepted.into_iter().map(|value| (header::ACCEPT_ENCODING, value));
+        let mut response = self.answer(page, &headers.collect());
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        response.headers_mut().remove(header::ETAG);
+        Some(response)
+    }
+
     fn answer(&self, file: &File, headers: &HeaderMap) -> Response {
         let coding = file.coding_for(headers);
         let mut response = StatusCode::OK.into_response();
@@ -140,7 +157,11 @@ pub(super) async fn fallback(
         Some(_) => Problem::new(ErrorCode::MethodNotAllowed)
             .header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
             .into_response(),
-        None => Problem::new(ErrorCode::NotFound).into_response(),
+        None => {
+            let read = method == Method::GET || method == Method::HEAD;
+            let page = read.then(|| site.absent(uri.path(), &headers)).flatten();
+            page.unwrap_or_else(|| Problem::new(ErrorCode::NotFound).into_response())
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! `challenge_created`, `code_resent`, `code_wrong`, `signed_in`, `limit_exhausted`, `test_phone_used`, `token_reused`, `session_ended`,
 //! `sessions_ended`.
 
+mod attendance;
 mod cache;
 mod challenges;
 mod codes;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use attendance::Attendance;
 pub use challenges::{Ask, Asked, Verified, Verify};
 pub use codes::ChallengeId;
 pub use limits::Exhausted;
@@ -121,6 +123,7 @@ pub struct SignIn {
     probe: Arc<dyn AccountProbe>,
     tokens: token::AccessTokens,
     known: cache::Known,
+    attending: attendance::Attending,
     /// When the store last failed to answer a request that could do without it.
     store_failed_at_us: AtomicI64,
     stop: tokio_util::sync::CancellationToken,
@@ -140,6 +143,7 @@ impl SignIn {
         let room = Arc::new(Self {
             tokens: token::AccessTokens::new(&keys),
             known: cache::Known::new(),
+            attending: attendance::Attending::default(),
             store_failed_at_us: AtomicI64::new(i64::MIN),
             config,
             store,

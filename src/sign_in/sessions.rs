@@ -241,8 +241,14 @@ impl SignIn {
     /// What other replicas did to a session.
     pub(super) fn heard(&self, signal: &Signal) {
         match signal {
-            Signal::SessionChanged(id) => self.known.forget(*id),
-            Signal::Lost => self.known.doubt_all(),
+            Signal::SessionChanged(id) => {
+                self.known.forget(*id);
+                self.attending.tell(*id);
+            }
+            Signal::Lost => {
+                self.known.doubt_all();
+                self.attending.tell_all();
+            }
             _ => {}
         }
     }

@@ -19,20 +19,21 @@ const AUTOFILL = {
 /**
  * Puts a label, a hint and a place for the error around an input.
  * @param {HTMLInputElement | HTMLSelectElement} input
- * @param {{ name: string, label: string, hint?: string, check?: () => string }} options
+ * @param {{ name: string, label: string, hint?: string, check?: () => string, place?: HTMLElement, live?: boolean }} options
+ *   `place`: what the input stands in; `live`: its error is read aloud although the focus stays where it is
  * @returns {Field}
  */
-export function field(input, { name, label, hint, check = () => '' }) {
+export function field(input, { name, label, hint, check = () => '', place = input, live = false }) {
   input.id = `field-${name}`;
   input.setAttribute('name', name);
-  const error = h('p', { class: 'field-error', id: `error-${name}` });
+  const error = h('p', { class: 'field-error', id: `error-${name}`, role: live && 'alert' });
   const described = [hint && `hint-${name}`, `error-${name}`].filter(Boolean).join(' ');
   input.setAttribute('aria-describedby', described);
   const element = h(
     'div',
     { class: 'field' },
     h('label', { for: input.id }, label),
-    input,
+    place,
     hint && h('p', { class: 'field-hint', id: `hint-${name}` }, hint),
     error,
   );

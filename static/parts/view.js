@@ -21,6 +21,30 @@ export function forgetView(key) {
   known.delete(key);
 }
 
+/** What is remembered of a view. @param {string} key */
+export function recall(key) {
+  return known.get(key);
+}
+
+/** Remembers more of a view than is asked for anew. @param {string} key @param {Dated} view */
+export function remember(key, view) {
+  known.set(key, view);
+}
+
+/** What a view says, whenever it was said. @param {unknown} view */
+function content(view) {
+  return JSON.stringify(view, (name, value) => (name === 'as_of' || name === 'stale' ? undefined : value));
+}
+
+/** Draws anew without taking the focus away. @param {HTMLElement} body @param {() => void} draw */
+function redraw(body, draw) {
+  const places = () => /** @type {HTMLElement[]} */ ([...body.querySelectorAll('a, button, input, select')]);
+  const place = places().findIndex((one) => one === document.activeElement);
+  body.replaceChildren();
+  draw();
+  if (place >= 0) places()[place]?.focus({ preventScroll: true });
+}
+
 /** @typedef {{ as_of?: string, stale?: boolean }} Dated the card is made by us and has no date */
 
 /**
@@ -32,14 +56,14 @@ export function forgetView(key) {
  * @param {(view: View, body: HTMLElement) => void} options.draw
  * @param {number[]} options.bones heights of the shapes shown while it loads, in rem
  * @param {(problem: unknown) => HTMLElement | null} [options.refused] what a problem is shown as, when it is a special one
- * @returns {Promise<{ set: (view: View) => void, reload: () => Promise<void> }>}
+ * @returns {Promise<{ set: (view: View) => void, reload: (fresh?: boolean) => Promise<void> }>}
  */
 export async function showView(screen, { key, load, draw, bones, refused }) {
   const { signal } = screen;
   const since = h('span', null);
   const button = h(
     'button',
-    { type: 'button', class: 'quiet refresh', onclick: () => void ask(true) },
+    { type: 'button', class: 'quiet refresh', onclick: () => void ask(true, true) },
     icon('refresh'),
     h('span', null, t('fresh.refresh')),
   );
@@ -49,12 +73,14 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
   let running = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let later;
+  let drawn = '';
 
   /** @param {View} view */
   function set(view) {
     known.set(key, view);
-    body.replaceChildren();
-    draw(view, body);
+    const now = content(view);
+    if (now !== drawn) redraw(body, () => draw(view, body));
+    drawn = now;
     dated(view);
   }
 
@@ -67,8 +93,8 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
     else clearNotice();
   }
 
-  /** @param {boolean} fresh whether the guest asked for it */
-  async function ask(fresh) {
+  /** @param {boolean} fresh whether ProBonus is to be asked again @param {boolean} [aloud] whether the guest wanted that */
+  async function ask(fresh, aloud = false) {
     if (running) return;
     running = true;
     button.setAttribute('aria-busy', 'true');
@@ -87,7 +113,7 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
     }
     set(answer.view);
     if (answer.view.stale) again();
-    if (fresh && !answer.view.stale) toast(t('fresh.done'));
+    if (aloud && !answer.view.stale) toast(t('fresh.done'));
   }
 
   /** Asks again by itself, so that the page comes back when ProBonus does. @param {number} [seconds] */
@@ -98,7 +124,7 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
 
   /** @param {unknown} problem */
   function failed(problem) {
-    const code = problem instanceof Problem ? problem.code : '';
+    const code = problem instanceof Problem ? problem.code : 'internal';
     if (code === 'account_absent') {
       setSignedIn('new');
       go('/sign-up', { replace: true });
@@ -110,6 +136,7 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
         since ? t(words, { moment: moment(since) }) : t(code === 'offline' ? 'offline' : 'down'),
       );
     } else {
+      drawn = '';
       fill(body, refused?.(problem) ?? trouble(problem, () => void ask(false)));
     }
   }
@@ -121,5 +148,5 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
   // The screen stands; what it waits for comes when it comes.
   const first = ask(false);
   void first;
-  return { set, reload: () => ask(false) };
+  return { set, reload: (fresh = false) => ask(fresh) };
 }

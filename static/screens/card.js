@@ -4,13 +4,26 @@ import * as api from '../api.js';
 import { h } from '../dom.js';
 import { countdown } from '../format.js';
 import { t } from '../language.js';
+import { tellChange, watchBalance } from '../live.js';
 import { pretty } from '../parts/phone-input.js';
 import { cardPicture } from '../parts/qr.js';
 import { showView } from '../parts/view.js';
 
+/** The screen stays lit while the card is shown, where browsers can do that. @param {AbortSignal} signal */
+async function stayLit(signal) {
+  try {
+    const lock = await navigator.wakeLock.request('screen');
+    if (signal.aborted) await lock.release();
+    else signal.addEventListener('abort', () => void lock.release());
+  } catch {
+    // Not possible here, or not now: the hint about brightness is there.
+  }
+}
+
 /** @type {import('../router.js').Show} */
 export default async function card(screen) {
   screen.root.append(h('h1', null, t('card.title')));
+  void stayLit(screen.signal);
   const { reload } = await showView(screen, {
     key: 'card',
     load: /** @returns {Promise<api.Card & import('../parts/view.js').Dated>} */ (reading) => api.card(reading),
@@ -31,6 +44,13 @@ export default async function card(screen) {
       );
       if (view.refresh_in !== null) renew(view.refresh_in, lives);
     },
+  });
+
+  // Whoever stands at the till sees at once what came of it.
+  let before = NaN;
+  void watchBalance(screen.signal, ({ available }) => {
+    if (available !== before && !Number.isNaN(before)) tellChange(available - before);
+    before = available;
   });
 
   /** A temporary code is asked for anew before it ends. @param {number} seconds @param {HTMLElement} lives */

@@ -5,9 +5,11 @@ import { fill, h, icon } from '../dom.js';
 import { countdown } from '../format.js';
 import { t } from '../language.js';
 import { busy, field } from '../parts/field.js';
+import { codeInput } from '../parts/code-input.js';
+import { deviceName } from '../parts/device-name.js';
 import { line } from '../parts/trouble.js';
 import { go } from '../router.js';
-import { setSignedIn, setWaiting, takeWanted, waiting } from '../session.js';
+import { phone, setSignedIn, setWaiting, takeWanted, waiting } from '../session.js';
 import { toast } from '../shell.js';
 import { fromMessage, watchDelivery } from '../parts/code-arrival.js';
 
@@ -16,26 +18,18 @@ import { fromMessage, watchDelivery } from '../parts/code-arrival.js';
 /** @type {import('../router.js').Show} */
 export default function code({ root, signal }) {
   let challenge = /** @type {Waiting} */ (waiting());
-  let length = challenge.code_length;
   /** The number to be called, once it is known. @type {string | undefined} */
   let dial;
-  let watching = false;
-  const input = h('input', {
-    type: 'text',
-    inputmode: 'numeric',
-    autocomplete: 'one-time-code',
-    maxlength: length,
-    pattern: `[0-9]{${length}}`,
-    class: 'code',
-    spellcheck: 'false',
-  });
-  const digits = field(input, { name: 'code', label: t('code.label', { n: length }) });
+  /** Ends waiting for a code that is over, or replaced by a newer one. */
+  let listening = new AbortController();
+  const cells = codeInput((text) => void verify(text));
+  const { input } = cells;
+  const digits = field(input, { name: 'code', label: t('code.label', { n: challenge.code_length }), place: cells.element, live: true });
   const heading = h('h1', null);
   const sent = h('p', { class: 'lead', id: 'code-sent' });
   const delivery = h('p', { class: 'small muted delivery', role: 'status' });
-  const attempts = h('p', { class: 'small', role: 'status' });
   const lives = h('p', { class: 'small muted' });
-  const resend = h('button', { type: 'button', class: 'quiet', onclick: () => again() });
+  const resend = h('button', { type: 'button', onclick: () => again() });
   const others = h('div', { class: 'others' });
   const entry = h('div', { class: 'code-entry' });
   const form = h(
@@ -46,7 +40,6 @@ export default function code({ root, signal }) {
       onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void verify(input.value)),
     },
     entry,
-    attempts,
     delivery,
   );
   const safe = h('p', { class: 'small muted center' }, t('code.safe'));
@@ -64,20 +57,24 @@ export default function code({ root, signal }) {
     ),
   );
 
-  input.addEventListener('input', () => {
-    input.value = input.value.replace(/\D/g, '').slice(0, length);
-    if (input.value.length === length) void verify(input.value);
-  });
   const clock = setInterval(tick, 1000);
-  signal.addEventListener('abort', () => clearInterval(clock));
+  signal.addEventListener('abort', () => {
+    clearInterval(clock);
+    listening.abort();
+  });
   draw();
-  void fromMessage(signal).then((text) => (text ? verify((input.value = text)) : undefined));
   watch();
 
+  /** Waits for the code to come by itself. */
   function watch() {
-    if (watching) return;
-    watching = true;
-    void watchDelivery(challenge.challenge_id, signal, arrived).finally(() => (watching = false));
+    listening.abort();
+    listening = new AbortController();
+    void fromMessage(listening.signal).then((text) => {
+      if (!text) return;
+      cells.put(text);
+      void verify(input.value);
+    });
+    void watchDelivery(challenge.challenge_id, listening.signal, arrived);
   }
 
   function draw() {
@@ -87,6 +84,8 @@ export default function code({ root, signal }) {
     });
     heading.textContent = t(call ? 'code.heading.call' : 'code.heading');
     safe.hidden = call;
+    cells.resize(challenge.code_length);
+    digits.element.querySelector('label')?.replaceChildren(t('code.label', { n: challenge.code_length }));
     fill(entry, call ? calling() : digits.element);
     fill(others, elsewhere());
     if (!call) input.focus({ preventScroll: true });
@@ -119,27 +118,37 @@ export default function code({ root, signal }) {
     const passed = Math.floor((Date.now() - challenge.asked_at) / 1000);
     const left = Math.max(challenge.expires_in - passed, 0);
     const pause = Math.max(challenge.resend_in - passed, 0);
-    lives.textContent = left > 0 ? t('code.lives', { time: countdown(left) }) : t('code.over');
-    resend.textContent =
-      left === 0 ? t('code.new') : pause > 0 ? t('code.resend.in', { time: countdown(pause) }) : t('code.resend');
-    resend.toggleAttribute('disabled', pause > 0 && left > 0);
+    const over = left === 0;
+    const byCall = ['guest_call', 'flash_call'].includes(challenge.channel);
+    lives.textContent = over ? '' : t('code.lives', { time: countdown(left) });
+    resend.textContent = over
+      ? t('code.new')
+      : pause > 0
+        ? t('code.resend.in', { time: countdown(pause) })
+        : t(byCall ? 'code.recall' : 'code.resend');
+    resend.className = over ? 'button wide' : 'quiet';
+    resend.toggleAttribute('disabled', pause > 0 && !over);
+    input.disabled = over;
+    others.hidden = over;
     for (const chip of others.querySelectorAll('button')) chip.toggleAttribute('disabled', pause > 0);
+    if (over) listening.abort();
+    if (over && !digits.element.classList.contains('wrong')) digits.fail(t('code.over'));
   }
 
   /** @param {api.Channel} [channel] */
   function again(channel) {
-    if (Date.now() - challenge.asked_at >= challenge.expires_in * 1000) {
+    const over = Date.now() - challenge.asked_at >= challenge.expires_in * 1000;
+    if (over && !phone) {
       setWaiting(null);
       return go('/sign-in');
     }
     void busy(resend, async () => {
       try {
-        challenge = keep(await api.resendCode(challenge.challenge_id, channel));
-        length = challenge.code_length;
-        input.maxLength = length;
-        input.pattern = `[0-9]{${length}}`;
+        const asked = over ? api.askForCode(phone) : api.resendCode(challenge.challenge_id, channel);
+        challenge = keep(await asked);
         digits.fail('');
-        toast(t('code.resent'));
+        dial = undefined;
+        toast(t(over ? 'code.renewed' : 'code.resent'));
         draw();
         watch();
       } catch (problem) {
@@ -156,7 +165,7 @@ export default function code({ root, signal }) {
 
   /** @param {string} text */
   async function verify(text) {
-    if (text.length !== length || form.getAttribute('aria-busy') === 'true') return;
+    if (text.length !== challenge.code_length || form.getAttribute('aria-busy') === 'true') return;
     form.setAttribute('aria-busy', 'true');
     delivery.textContent = t('code.checking');
     try {
@@ -165,7 +174,7 @@ export default function code({ root, signal }) {
       setWaiting(null);
       go(state === 'absent' ? '/sign-up' : takeWanted(), { replace: true });
     } catch (problem) {
-      input.value = '';
+      cells.clear();
       failed(problem);
     } finally {
       form.removeAttribute('aria-busy');
@@ -175,16 +184,18 @@ export default function code({ root, signal }) {
 
   /** @param {unknown} problem */
   function failed(problem) {
-    digits.fail(line(problem));
-    input.focus();
-    if (!(problem instanceof api.Problem)) return;
-    if (problem.attemptsLeft !== undefined) attempts.textContent = t('code.attempts', { n: problem.attemptsLeft });
-    if (problem.code === 'challenge_invalid') {
+    const left = problem instanceof api.Problem ? problem.attemptsLeft : undefined;
+    const over = problem instanceof api.Problem && (problem.code === 'challenge_invalid' || left === 0);
+    if (over) {
       challenge = { ...challenge, expires_in: 0 };
-      attempts.textContent = '';
-      tick();
+      setWaiting(challenge);
     }
+    digits.fail(left === 0 ? t('code.spent') : left ? `${line(problem)}. ${t('code.attempts', { n: left })}` : line(problem));
+    tick();
+    if (over) resend.focus();
+    else input.focus();
   }
+
 
   /** @param {api.ChallengeState} now */
   function arrived(now) {
@@ -199,37 +210,7 @@ export default function code({ root, signal }) {
       tick();
     }
     // A confirmed call stands for the code: any digits do.
-    if (state === 'confirmed') void verify('0'.repeat(length));
+    if (state === 'confirmed') void verify('0'.repeat(challenge.code_length));
     else delivery.textContent = challenge.channel === 'guest_call' && state !== 'failed' ? '' : t(`code.${state}`);
   }
-}
-
-/** What the guest will recognise this browser by: `Chrome, Android`. */
-function deviceName() {
-  const agent = navigator.userAgent;
-  const browser = /YaBrowser/.test(agent)
-    ? 'Yandex'
-    : /Edg\//.test(agent)
-      ? 'Edge'
-      : /Firefox/.test(agent)
-        ? 'Firefox'
-        : /Chrome|CriOS/.test(agent)
-          ? 'Chrome'
-          : /Safari/.test(agent)
-            ? 'Safari'
-            : 'Web';
-  const system = /iPhone/.test(agent)
-    ? 'iPhone'
-    : /iPad/.test(agent)
-      ? 'iPad'
-      : /Android/.test(agent)
-        ? 'Android'
-        : /Windows/.test(agent)
-          ? 'Windows'
-          : /Mac/.test(agent)
-            ? 'Mac'
-            : /Linux/.test(agent)
-              ? 'Linux'
-              : '';
-  return [browser, system].filter(Boolean).join(', ');
 }

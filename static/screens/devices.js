@@ -4,6 +4,7 @@ import * as api from '../api.js';
 import { fill, h, icon } from '../dom.js';
 import { moment } from '../format.js';
 import { t } from '../language.js';
+import { isDesktop } from '../parts/device-name.js';
 import { busy } from '../parts/field.js';
 import { line, skeleton, trouble } from '../parts/trouble.js';
 import { toast } from '../shell.js';
@@ -68,7 +69,7 @@ export default async function devices({ root, signal }) {
       h(
         'div',
         { class: 'row' },
-        h('span', { class: `dot ${session.current ? 'dot-accrual' : ''}` }, icon('device')),
+        h('span', { class: `dot ${session.current ? 'dot-accrual' : ''}` }, icon(isDesktop(session.device_name) ? 'laptop' : 'device')),
         h(
           'span',
           { class: 'row-text' },

@@ -6,7 +6,7 @@ import { dayHeading, dayOf } from '../format.js';
 import { t } from '../language.js';
 import { row } from '../parts/movement.js';
 import { line, message } from '../parts/trouble.js';
-import { showView } from '../parts/view.js';
+import { recall, remember, showView } from '../parts/view.js';
 import { busy } from '../parts/field.js';
 import { toast } from '../shell.js';
 
@@ -14,12 +14,12 @@ const KINDS = /** @type {const} */ (['accrual', 'spend', 'burn', 'refill', 'refu
 const PERIODS = /** @type {const} */ (['month', 'quarter', 'year', 'own']);
 
 /** What was chosen last; it holds while the page is open. */
-const chosen = { kind: '', period: /** @type {typeof PERIODS[number]} */ ('year'), from: '', to: '' };
+const chosen = { kind: /** @type {'' | typeof KINDS[number]} */ (''), period: /** @type {typeof PERIODS[number]} */ ('year'), from: '', to: '' };
 
 /** @type {import('../router.js').Show} */
 export default async function history(screen) {
   const place = h('div', { class: 'view' });
-  screen.root.append(h('h1', null, t('history.title')), filters(), place);
+  screen.root.append(h('h1', null, t('history.title')), h('div', { class: 'sides' }, filters(), place));
   let current = new AbortController();
   await list();
 
@@ -45,7 +45,7 @@ export default async function history(screen) {
     return h(
       'button',
       { type: 'button', class: 'chip', 'aria-pressed': chosen.kind === kind ? 'true' : 'false', onclick: pick },
-      kind ? t(`kind.${kind}`) : t('history.kind.all'),
+      t(`history.kind.${kind || 'all'}`),
     );
 
     /** @param {Event} event */
@@ -82,19 +82,20 @@ export default async function history(screen) {
     screen.signal.addEventListener('abort', () => current.abort(), { signal });
     place.replaceChildren();
     const filter = filterOf();
+    const key = `history ${JSON.stringify(filter)}`;
     await showView(
       { ...screen, root: place, signal },
       {
-        key: `history ${JSON.stringify(filter)}`,
-        load: (reading) => api.history(filter, reading),
+        key,
+        load: async (reading) => joined(await api.history(filter, reading), recall(key)),
         bones: [4.5, 4.5, 4.5, 4.5, 4.5],
-        draw: (view, body) => draw(view, body, filter, signal),
+        draw: (view, body) => draw(view, body, filter, key, signal),
       },
     );
   }
 }
 
-/** @returns {{ from?: string, to?: string, kind?: string, limit: number }} */
+/** @returns {NonNullable<api.Query<'/api/v1/me/transactions', 'get'>>} */
 function filterOf() {
   const kind = chosen.kind || undefined;
   const back = { month: 30, quarter: 91, year: 0, own: 0 }[chosen.period];
@@ -104,12 +105,25 @@ function filterOf() {
 }
 
 /**
+ * The newest page with the older ones that are known already: whoever looks again is where they were.
+ * @param {api.History} newest
+ * @param {api.History | undefined} shown
+ * @returns {api.History}
+ */
+function joined(newest, shown) {
+  const seam = shown?.items.findIndex((item) => item.id === newest.items.at(-1)?.id) ?? -1;
+  if (!shown || seam < 0 || seam === shown.items.length - 1) return newest;
+  return { ...newest, items: [...newest.items, ...shown.items.slice(seam + 1)], next_cursor: shown.next_cursor };
+}
+
+/**
  * @param {api.History} first
  * @param {HTMLElement} body
  * @param {ReturnType<typeof filterOf>} filter
+ * @param {string} key
  * @param {AbortSignal} signal
  */
-function draw(first, body, filter, signal) {
+function draw(first, body, filter, key, signal) {
   if (first.items.length === 0) {
     body.append(
       h('div', { class: 'card' }, message({ icon: 'receipt', heading: t('history.none'), hint: t('history.none.hint') })),
@@ -124,6 +138,7 @@ function draw(first, body, filter, signal) {
   );
   const end = h('p', { class: 'small muted center' }, t('history.end'));
   let cursor = first.next_cursor;
+  let all = first;
   body.append(days, more, end);
   add(first);
 
@@ -143,6 +158,8 @@ function draw(first, body, filter, signal) {
     try {
       const page = await api.history({ ...filter, cursor }, { signal });
       add(page);
+      all = { ...all, items: [...all.items, ...page.items], next_cursor: page.next_cursor };
+      remember(key, all);
       toast(t('history.loaded', { n: page.items.length }));
     } catch (problem) {
       if (!signal.aborted) toast(line(problem));

@@ -4,7 +4,7 @@ import * as api from '../api.js';
 import { h, icon } from '../dom.js';
 import { bonusNumber, bonusWord, bonuses, day, dayOf, daysUntil, money, percent } from '../format.js';
 import { t } from '../language.js';
-import { watchBalance } from '../live.js';
+import { tellChange, watchBalance } from '../live.js';
 import { row } from '../parts/movement.js';
 import { cardPicture } from '../parts/qr.js';
 import { message } from '../parts/trouble.js';
@@ -50,13 +50,14 @@ export default async function home(screen) {
     set({ ...shown, balance, as_of: balance.as_of, stale: balance.stale });
     if (change === 0) return;
     screen.root.querySelector('.hero')?.classList.add(change > 0 ? 'rose' : 'fell');
-    toast(t(change > 0 ? 'home.plus' : 'home.minus', { amount: bonuses(Math.abs(change)) }));
-    void reload();
+    tellChange(change);
+    // The movement itself is not in the event.
+    void reload(true);
   });
 }
 
 function blocked() {
-  return h('p', { class: 'notice-text notice-bad', role: 'note' }, icon('cloud'), h('span', null, t('home.blocked')));
+  return h('p', { class: 'notice-text notice-bad', role: 'note' }, icon('lock'), h('span', null, t('home.blocked')));
 }
 
 /** @param {string} text */
@@ -211,7 +212,12 @@ function recent(view) {
     'div',
     { class: 'card-head' },
     h('h2', null, t('home.recent')),
-    h('a', { class: 'quiet', href: '/history' }, t('home.recent.all')),
+    h(
+      'a',
+      { class: 'quiet', href: '/history' },
+      h('span', null, t('home.recent.all'), h('span', { class: 'hidden' }, t('home.recent.all.rest'))),
+      icon('next'),
+    ),
   );
   return h(
     'section',

@@ -4,10 +4,10 @@ import * as api from '../api.js';
 import { h, icon } from '../dom.js';
 import { t } from '../language.js';
 import { busy, field } from '../parts/field.js';
-import { digitsOf, isWhole, masked } from '../parts/phone-input.js';
+import { digitsOf, isWhole, masked, pretty } from '../parts/phone-input.js';
 import { line } from '../parts/trouble.js';
 import { go } from '../router.js';
-import { setWaiting } from '../session.js';
+import { phone as known, setPhone, setWaiting } from '../session.js';
 
 /** @type {import('../router.js').Show} */
 export default function phone({ root }) {
@@ -18,6 +18,7 @@ export default function phone({ root }) {
     placeholder: '+7 916 000-00-00',
     maxlength: 32,
     class: 'large',
+    value: pretty(known),
   });
   masked(input);
   const number = field(input, { name: 'phone', label: t('phone.label') });
@@ -33,11 +34,11 @@ export default function phone({ root }) {
     h(
       'div',
       { class: 'card door' },
-      h('div', { class: 'door-mark' }, icon('gift')),
       h('h1', null, t('phone.heading')),
       h('p', { class: 'lead' }, t('phone.lead')),
       form,
     ),
+    promises(),
   );
   input.focus({ preventScroll: true });
 
@@ -53,6 +54,7 @@ export default function phone({ root }) {
     void busy(submit, async () => {
       try {
         setWaiting(await api.askForCode(value));
+        setPhone(value);
         go('/code');
       } catch (problem) {
         number.fail((problem instanceof api.Problem && problem.fields.get('phone')) || line(problem));
@@ -60,4 +62,17 @@ export default function phone({ root }) {
       }
     });
   }
+}
+
+/** What the cabinet is good for. */
+function promises() {
+  const promise = (/** @type {import('../dom.js').IconName} */ name, /** @type {string} */ text) =>
+    h('li', null, h('span', { class: 'dot dot-accrual' }, icon(name)), h('span', null, text));
+  return h(
+    'ul',
+    { class: 'promises' },
+    promise('gift', t('phone.promise.balance')),
+    promise('card', t('phone.promise.card')),
+    promise('receipt', t('phone.promise.history')),
+  );
 }

@@ -19,21 +19,7 @@ export default async function profile(screen) {
   const data = h('div', { class: 'view' });
   screen.root.append(
     h('h1', null, t('profile.title')),
-    data,
-    page(),
-    h(
-      'a',
-      { class: 'card row link', href: '/devices' },
-      h('span', { class: 'dot' }, icon('device')),
-      h(
-        'span',
-        { class: 'row-text' },
-        h('span', { class: 'row-title' }, t('profile.devices')),
-        h('span', { class: 'small muted' }, t('profile.devices.hint')),
-      ),
-      h('span', { class: 'row-go' }, icon('next')),
-    ),
-    out(),
+    h('div', { class: 'sides' }, data, h('div', { class: 'view' }, devices(), page(), out())),
   );
   let edited = false;
   /** @type {Tagged | null} */
@@ -121,6 +107,21 @@ export default async function profile(screen) {
       wrong.textContent = known ? t('field.check') : line(problem);
     }
   }
+}
+
+function devices() {
+  return h(
+    'a',
+    { class: 'card row link', href: '/devices' },
+    h('span', { class: 'dot' }, icon('device')),
+    h(
+      'span',
+      { class: 'row-text' },
+      h('span', { class: 'row-title' }, t('profile.devices')),
+      h('span', { class: 'small muted' }, t('profile.devices.hint')),
+    ),
+    h('span', { class: 'row-go' }, icon('next')),
+  );
 }
 
 /** @param {string} label @param {string} value @param {string} hint */

@@ -69,7 +69,7 @@ export default async function signUp({ root, signal }) {
       .filter((one) => one.box.checked)
       .map((one) => ({ document: one.document.id, version: one.document.version }));
     try {
-      await api.signUp(/** @type {api.Registration} */ ({ ...answers, consents: agreed }));
+      await api.signUp({ .../** @type {Omit<api.Registration, 'consents'>} */ (answers), consents: agreed });
       toast(t('signup.done'));
     } catch (problem) {
       // Signed up a moment ago, on another device perhaps: welcome all the same.

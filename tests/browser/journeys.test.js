@@ -23,12 +23,34 @@ test('history goes further back as the guest scrolls, and a filter narrows it', 
   }
   const days = await page.locator('.days > section').evaluateAll((all) => all.map((one) => one.dataset.day));
   assert.deepEqual(days, [...new Set(days)].sort().reverse(), 'days are whole and the newest is first');
-  await page.getByRole('button', { name: 'Списание', exact: true }).click();
+  await page.getByRole('button', { name: 'Списания', exact: true }).click();
   await page.waitForFunction(
     () =>
       document.querySelectorAll('.days li').length > 0 &&
       [...document.querySelectorAll('.days .dot')].every((dot) => dot.classList.contains('dot-spend')),
   );
+});
+
+test('who comes back from a check is where they were', async () => {
+  const guest = await on.come();
+  const { page } = guest;
+  await guest.signIn(OLD_HAND);
+  await page.getByRole('link', { name: 'История', exact: true }).click();
+  const rows = page.locator('.days li');
+  await rows.first().waitFor();
+  await page.keyboard.press('End');
+  await page.waitForFunction(() => document.querySelectorAll('.days li').length > 20);
+  const row = page.locator('.days a.row').nth(25);
+  await row.scrollIntoViewIfNeeded();
+  await settled(page);
+  const [count, place] = [await rows.count(), await page.evaluate(() => scrollY)];
+  assert.ok(place > 500);
+  await row.click();
+  await page.locator('.receipt').waitFor();
+  await page.goBack();
+  await rows.nth(25).waitFor();
+  await page.waitForFunction((place) => Math.abs(scrollY - place) < 50, place);
+  assert.ok((await rows.count()) >= count);
 });
 
 test('a check opens from the history, down to its dishes', async () => {
@@ -92,7 +114,7 @@ test('when ProBonus is down the last view stays and says so; when it is back so 
     null,
     { polling: 1000 },
   );
-  assert.match(await page.locator('.notice-stale').textContent(), /Бонусная система сейчас не отвечает/);
+  assert.match(await page.locator('.notice-stale').textContent(), /Бонусная система сейчас не\sотвечает/);
   assert.equal(await page.locator('.hero-number').count(), 1, 'the balance is still there');
   await on.demo.control('DELETE', '/faults');
   await page.waitForFunction(
@@ -161,6 +183,35 @@ test('a purchase at the till shows by itself', async () => {
     timeout: 40_000,
   });
   await page.locator('.toast', { hasText: 'Вам начислено' }).waitFor();
+  await page.locator('.recent li').first().getByText('сегодня').waitFor();
+});
+
+test('what is looked at is not drawn anew when nothing changed, and keeps the focus when something did', async () => {
+  const guest = await on.come();
+  const { page } = guest;
+  await guest.signIn('+79160000003');
+  const all = page.getByRole('link', { name: 'Все движения' });
+  await all.focus();
+  const hero = await page.locator('.hero-number').elementHandle();
+  await page.getByRole('button', { name: 'Обновить' }).click();
+  await page.locator('.toast', { hasText: 'Обновлено' }).waitFor();
+  assert.equal(await hero.evaluate((element) => element.isConnected), true);
+  await all.focus();
+  await on.demo.control('POST', '/till/purchase', { phone: '+79160000003', sum: 50_000 });
+  await page.waitForFunction((old) => !old.isConnected, hero, { timeout: 40_000 });
+  assert.match(await page.evaluate(() => document.activeElement.textContent), /^Все/);
+});
+
+test('a page that does not exist says so and leads home', async () => {
+  const guest = await on.come();
+  const { page } = guest;
+  guest.expect(/404/);
+  await guest.signIn(RICH);
+  await page.goto('/nothing-of-the-kind');
+  await page.getByRole('heading', { name: 'Такой страницы нет', level: 2 }).waitFor();
+  await guest.axe('a page that does not exist');
+  await page.getByRole('link', { name: 'На главную' }).click();
+  await page.getByRole('heading', { name: /Здравствуйте/ }).waitFor();
 });
 
 test('in English too, with its own plural forms', async () => {

@@ -55,6 +55,67 @@ test('a phone is understood however it is pasted', async () => {
   assert.equal(await field.evaluate((input) => input.selectionStart), 5, 'the caret stays where the digit was');
 });
 
+test('a code is understood however it is pasted', async () => {
+  const guest = await on.come();
+  const { page } = guest;
+  await page.goto('/sign-in');
+  await page.getByLabel('Номер телефона').fill('+79160000003');
+  const { code } = await guest.askAndRead();
+  await page.getByLabel('Код из 6 цифр').fill(`Ваш код: ${code.slice(0, 3)} ${code.slice(3)}`);
+  await page.getByRole('heading', { name: 'Здравствуйте, Вера' }).waitFor();
+});
+
+test('after the last wrong code a new one is a press away', async () => {
+  const guest = await on.come();
+  const { page } = guest;
+  guest.expect(/422/);
+  await page.goto('/sign-in');
+  await page.getByLabel('Номер телефона').fill('+79160000007');
+  const { code } = await guest.askAndRead();
+  const field = page.getByLabel('Код из 6 цифр');
+  for (const told of ['4 попытки', '3 попытки', '2 попытки', '1 попытка', 'попытки закончились']) {
+    await field.pressSequentially(code === '111111' ? '222222' : '111111');
+    await page.getByText(told).waitFor();
+  }
+  assert.equal(await field.isDisabled(), true);
+  const before = await on.demo.codes();
+  const renew = page.getByRole('button', { name: 'Запросить новый код' });
+  assert.equal(await renew.evaluate((button) => button === document.activeElement), true);
+  await page.waitForTimeout(1000);
+  const asked = page.waitForResponse((answer) => answer.url().endsWith('/auth/challenges'));
+  await renew.click();
+  const challenge = await (await asked).json();
+  await field.pressSequentially(await on.demo.code({ ...challenge, before }));
+  await page.getByRole('heading', { name: 'Здравствуйте, Жанна' }).waitFor();
+});
+
+test('a code comes out of the message by itself where browsers can do that, and is not waited for any longer than the screen is shown', async () => {
+  const guest = await on.come();
+  const { page } = guest;
+  await page.addInitScript(() => {
+    window.OTPCredential = class {};
+    navigator.credentials.get = ({ otp, signal }) =>
+      new Promise((done, failed) => {
+        window.transport = otp.transport;
+        window.arrive = (code) => done({ code });
+        signal.addEventListener('abort', () => {
+          window.aborted = true;
+          failed(signal.reason);
+        });
+      });
+  });
+  await page.goto('/sign-in');
+  await page.getByLabel('Номер телефона').fill('+79160000005');
+  await guest.ask();
+  await page.waitForFunction(() => window.transport);
+  await page.getByRole('link', { name: 'Изменить номер' }).click();
+  await page.waitForFunction(() => window.aborted);
+  assert.equal(await page.getByLabel('Номер телефона').inputValue(), '+7 916 000-00-05', 'nobody types it twice');
+  const { code } = await guest.askAndRead();
+  await page.evaluate((text) => window.arrive(text), code);
+  await page.getByRole('heading', { name: 'Здравствуйте, Дарья' }).waitFor();
+});
+
 test('a code can be sent again after the pause', async () => {
   const guest = await on.come();
   const { page } = guest;

@@ -108,17 +108,20 @@ test('only screens of the page fall back to it', async () => {
     '/api/v1/nothing',
     '/partner/v1/nothing',
     '/api',
-    '/nothing',
-    '/checks/',
-    '/checks/a/b',
     '/../Cargo.toml',
     '/%2e%2e/Cargo.toml',
-    '/css',
     '/types/api.d.ts',
   ]) {
     const answer = await fetch(on.demo.url + path, { headers: { accept: 'text/html' } });
     assert.equal(answer.status, 404, path);
     assert.equal(answer.headers.get('content-type'), 'application/problem+json', path);
+  }
+  for (const path of ['/nothing', '/checks/', '/checks/a/b', '/css']) {
+    const shown = await fetch(on.demo.url + path, { headers: { accept: 'text/html' } });
+    assert.equal(shown.status, 404, path);
+    assert.match(await shown.text(), /id="main"/, `${path} is told by the page`);
+    const asked = await fetch(on.demo.url + path);
+    assert.equal(asked.headers.get('content-type'), 'application/problem+json', path);
   }
   const posted = await fetch(on.demo.url, { method: 'POST' });
   assert.equal(posted.status, 405);

@@ -10,6 +10,7 @@ mod delivery_outbox;
 mod delivery_reports;
 mod doctor;
 mod edges;
+mod events;
 mod guest_views;
 mod guest_writes;
 mod house;

@@ -35,6 +35,14 @@ async fn the_built_in_page_is_served_with_its_name_and_without_what_belongs_to_t
     for path in ["/sign-in", "/history", "/checks/10045"] {
         assert_eq!(page(&cabinet, path).await.text, home.text, "{path}");
     }
+    let nowhere = page(&cabinet, "/nowhere").await;
+    assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
+    assert_eq!(nowhere.text, home.text, "the page says that there is no such page");
+    for path in ["/api/v1/nowhere", "/partner/v1/nowhere", "/nowhere.js"] {
+        assert_eq!(page(&cabinet, path).await.code(), "not_found", "{path}");
+    }
+    let asked = send(cabinet.request(Method::GET, "/nowhere")).await;
+    assert_eq!(asked.code(), "not_found", "programs are given a problem");
     let tag = home.header("etag").expect("a tag").to_owned();
     let again = send(cabinet.request(Method::GET, "/").header("if-none-match", tag)).await;
     assert_eq!(again.status, StatusCode::NOT_MODIFIED);
