@@ -137,6 +137,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "delivery", include_str!("../../migrations/0002_delivery.sql")),
     (3, "views", include_str!("../../migrations/0003_views.sql")),
     (4, "operations", include_str!("../../migrations/0004_operations.sql")),
+    (
+        5,
+        "operations compaction",
+        include_str!("../../migrations/0005_operations_compaction.sql"),
+    ),
 ];
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {

@@ -21,6 +21,7 @@ use guest_cabinet::partner::{
 };
 use guest_cabinet::probonus::{Effect, History, UpstreamError};
 use guest_cabinet::store::Store;
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
@@ -226,7 +227,7 @@ impl Life {
             let settling = SettlingConfig {
                 wait: Duration::from_secs(5),
             };
-            Partner::start([].into(), settling, TimeZone::UTC, tools)
+            Partner::start([].into(), settling, (TimeZone::UTC, Time::midnight()), tools)
                 .await
                 .expect("the room opens")
         });
