@@ -101,6 +101,8 @@ enum Named {
 
 impl Named {
     fn read(fields: &mut Fields) -> Option<Self> {
+        let told = |fields: &Fields, name| fields.has(name) && !fields.is_null(name);
+        let nobody = !told(fields, "account_id") && !told(fields, "phone");
         let account = fields.text("account_id", 1..=64);
         let phone = fields.text("phone", 1..=64);
         match (account, phone) {
@@ -117,7 +119,9 @@ impl Named {
                 None
             }
             (None, None) => {
-                fields.problem("account_id", FieldCode::Required);
+                if nobody {
+                    fields.problem("account_id", FieldCode::Required);
+                }
                 None
             }
         }

@@ -194,3 +194,121 @@ fn refill_finding(entries: &[Transaction], since: Timestamp, amount: Money, mark
         Finding::Absent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{TransactionId, TransactionKind};
+
+    const GUID: &str = "10000000-0000-4000-8000-000000000001";
+
+    fn money(kopecks: i64) -> Money {
+        Money::from_minor(kopecks).expect("a sum")
+    }
+
+    fn movement(amount: i64, comment: Option<&str>, check: Option<&str>) -> Transaction {
+        Transaction {
+            id: TransactionId::parse("1").expect("an id"),
+            occurred_at: Timestamp::UNIX_EPOCH,
+            kind: TransactionKind::Adjustment,
+            amount: money(amount),
+            balance_after: None,
+            check_id: check.map(|id| CheckId::parse(id).expect("an id")),
+            restaurant: None,
+            comment: comment.map(str::to_owned),
+        }
+    }
+
+    fn check(guid: Option<&str>, number: Option<&str>) -> Check {
+        Check {
+            id: CheckId::parse("7").expect("an id"),
+            number: number.map(str::to_owned),
+            restaurant: None,
+            opened_at: None,
+            closed_at: None,
+            items: Vec::new(),
+            total: None,
+            discount: None,
+            bonus_spent: None,
+            bonus_accrued: None,
+            money_spent: None,
+            account_id: None,
+            check_guid: guid.map(str::to_owned),
+        }
+    }
+
+    fn wanted() -> Wanted<'static> {
+        Wanted {
+            guid: GUID.into(),
+            number: "D-1",
+            accrued: money(500),
+            spent: money(200),
+        }
+    }
+
+    #[test]
+    fn a_refill_is_proven_by_its_mark_alone_and_whatever_could_be_it_makes_its_absence_unprovable() {
+        let (mark, other) = ("#gc-0a8b7a528f6e", "спасибо #gc-ffffffffffff");
+        let found = |entry: Transaction, since| refill_finding(&[entry], since, money(700), mark);
+        let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(1).expect("a moment"));
+        assert_eq!(
+            found(movement(700, Some("За отзыв #gc-0a8b7a528f6e"), None), later),
+            Finding::Booked
+        );
+        for silent in [None, Some("Пополнение через API"), Some("За отзыв #gc-0a8b")] {
+            assert_eq!(
+                found(movement(700, silent, None), now),
+                Finding::Unprovable,
+                "{silent:?}"
+            );
+            assert_eq!(found(movement(700, silent, None), later), Finding::Absent, "{silent:?}");
+            assert_eq!(found(movement(701, silent, None), now), Finding::Absent, "{silent:?}");
+            assert_eq!(
+                found(movement(700, silent, Some("7")), now),
+                Finding::Absent,
+                "a purchase"
+            );
+        }
+        assert_eq!(found(movement(700, Some(other), None), now), Finding::Absent);
+    }
+
+    #[test]
+    fn an_order_may_move_bonuses_apart_or_in_one() {
+        for (sum, fits) in [
+            (500, true),
+            (-200, true),
+            (300, true),
+            (200, false),
+            (-500, false),
+            (0, false),
+        ] {
+            assert_eq!(wanted().fits(&movement(sum, None, None)), fits, "{sum}");
+        }
+        let named = [
+            movement(1, Some("заказ {10000000-0000-4000-8000-000000000001}"), None),
+            movement(1, None, Some(GUID)),
+        ];
+        assert!(named.iter().all(|entry| wanted().is_named_by(entry)));
+    }
+
+    #[test]
+    fn a_guid_proves_always_a_number_only_in_its_place_and_silence_proves_nothing() {
+        let place = |of_its_time, fits| Place { of_its_time, fits };
+        let (here, long_ago, unlike) = (place(true, true), place(false, true), place(true, false));
+        let braced = format!("{{{GUID}}}");
+        for (found, place, word) in [
+            (Some(check(Some(&braced), None)), long_ago, Word::Itself),
+            (Some(check(Some("another"), Some("D-1"))), here, Word::Another),
+            (Some(check(None, Some("D-1"))), here, Word::Itself),
+            (Some(check(None, Some("D-1"))), unlike, Word::Silent),
+            (Some(check(None, Some("D-1"))), long_ago, Word::Another),
+            (Some(check(None, Some("D-2"))), here, Word::Another),
+            (Some(check(None, None)), here, Word::Silent),
+            (Some(check(None, None)), unlike, Word::Another),
+            (None, here, Word::Silent),
+            (None, long_ago, Word::Another),
+        ] {
+            assert_eq!(wanted().word_of(found.as_ref(), place), word, "{found:?}");
+        }
+    }
+}

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Tried;
+use super::console::opened;
 use super::evidence::Finding;
 use super::order::Kept;
 use super::{LEASE, Partner, PartnerError};
 use crate::clock::Deadline;
-use crate::keys::Purpose;
 use crate::model::AccountId;
 use crate::store::OperationRow;
 
@@ -133,7 +133,7 @@ impl Partner {
     /// Goes on with an operation that is ours; says when to look again, nothing when it is decided.
     async fn settle(&self, row: &OperationRow) -> Option<Again> {
         let deadline = Deadline::within(TIME);
-        let Some(kept) = self.opened(row) else {
+        let Some(kept) = opened(&self.keys, row) else {
             tracing::error!(target: "audit", partner = row.partner.as_str(), event = "operation_unreadable", operation = row.id.as_str(), "an operation was sealed under a secret that is gone");
             return Again::after(UNREADABLE_PAUSE);
         };
@@ -195,13 +195,6 @@ impl Partner {
             Ok(tried) => after(row, "sent_once_more", tried),
             Err(_) => Again::after(PAUSE),
         }
-    }
-
-    pub(super) fn opened(&self, row: &OperationRow) -> Option<Kept> {
-        let plain = self
-            .keys
-            .open(Purpose::Operation, &row.key_tag, row.sealed.as_deref()?)?;
-        serde_json::from_slice(&plain).ok()
     }
 }
 
