@@ -164,7 +164,7 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
     let partner = Partner::start(
         config.partners.clone(),
         config.settling,
-        config.time_zone.clone(),
+        (config.time_zone.clone(), config.business_day_start),
         Tools {
             ledger: probonus.clone(),
             store: store.clone(),

@@ -15,7 +15,7 @@ use crate::demo;
 use crate::doctor::{self, Questions};
 use crate::entropy::Entropy;
 use crate::http;
-use crate::keys::hex;
+use crate::keys::{Keys, hex};
 use crate::partner;
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::store::Store;
@@ -103,7 +103,7 @@ enum Operations {
 #[derive(clap::Args)]
 struct ConfigFile {
     /// The configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 
@@ -272,7 +272,8 @@ async fn operations(act: Operations, config: Config) -> Result<ExitCode, String>
             true
         }
         Operations::Show { id } => {
-            let line = partner::show(&store, &id).await.map_err(told)?;
+            let keys = Keys::derive(&config.secret, config.secret_previous.as_ref(), Entropy::system());
+            let line = partner::show(&store, &keys, &id).await.map_err(told)?;
             println!("{}", line.as_deref().unwrap_or("there is no such operation"));
             line.is_some()
         }

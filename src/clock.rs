@@ -112,6 +112,12 @@ impl Deadline {
         Self(self.0.min(tokio::time::Instant::now() + limit))
     }
 
+    /// The same, earlier by `lead`.
+    #[must_use]
+    pub fn earlier_by(self, lead: Duration) -> Self {
+        Self(self.0.checked_sub(lead).unwrap_or(self.0))
+    }
+
     /// For `tokio::time::timeout_at`.
     #[must_use]
     pub fn instant(self) -> tokio::time::Instant {

@@ -16,15 +16,15 @@ pub struct PartnerConfig {
     pub key_sha256: [u8; 32],
     /// `scopes`, of `checks`, `refills`, `guests`. Required.
     pub scopes: Vec<Scope>,
-    /// `max_refill`: greatest single refill, in kopecks (none: no refill above 0 is capped only by its form).
+    /// `max_refill`: greatest single refill, in kopecks (none).
     pub max_refill: Option<Money>,
-    /// `max_daily_refill`: greatest sum of refills in a business day, in kopecks.
+    /// `max_daily_refill`: greatest sum of refills in a business day, in kopecks (none).
     pub max_daily_refill: Option<Money>,
     /// `restaurants`: restaurant codes this partner may book for (all).
     pub restaurants: Option<Vec<i64>>,
     /// `units`: unit codes this partner may book for (all).
     pub units: Option<Vec<i64>>,
-    /// `calls_per_minute`: calls in a minute (`600`; 0 switches it off).
+    /// `calls_per_minute`: calls in a minute (`6000`; 0 switches it off).
     pub calls_per_minute: u32,
 }
 
@@ -52,7 +52,7 @@ pub enum Scope {
     Checks,
     /// Refills.
     Refills,
-    /// Naming a guest by phone, account groups.
+    /// Account groups.
     Guests,
 }
 
@@ -108,8 +108,8 @@ impl PartnerConfig {
             max_daily_refill: cap(&mut section, "max_daily_refill", problems),
             restaurants: codes(&mut section, "restaurants", problems),
             units: codes(&mut section, "units", problems),
-            calls_per_minute: u32::try_from(section.number("calls_per_minute", 600, 0..=1_000_000, problems))
-                .unwrap_or(600),
+            calls_per_minute: u32::try_from(section.number("calls_per_minute", 6000, 0..=1_000_000, problems))
+                .unwrap_or(6000),
         };
         section.finish(problems);
         key_sha256.map(|_| partner)

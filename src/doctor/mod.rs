@@ -5,6 +5,7 @@
 
 mod gateways;
 mod probes;
+mod settling;
 mod swagger;
 
 use std::fmt;

@@ -8,12 +8,12 @@ use super::{Mark, Questions, Report};
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::model::{AccountId, GuestKey, Phone};
-use crate::probonus::{History, Operation, ProBonus, UpstreamError};
+use crate::model::{GuestKey, Phone};
+use crate::probonus::{Operation, ProBonus, UpstreamError};
 use crate::store::Store;
 
 /// One question's time.
-const TIME: Duration = Duration::from_secs(10);
+pub(super) const TIME: Duration = Duration::from_secs(10);
 
 /// Clocks that differ by more than this make tokens and history wrong.
 const SKEW_S: i64 = 30;
@@ -82,7 +82,7 @@ pub(super) async fn probonus(
     };
     if groups(config, &client, report).await {
         absent(config, &client, report).await;
-        settling(questions, &client, config, report).await;
+        super::settling::ask(questions, &client, config, report).await;
     }
     true
 }
@@ -237,58 +237,8 @@ async fn absent(config: &Config, client: &ProBonus, report: &mut Report<'_>) {
     );
 }
 
-/// Whether the history shows what settling partners' operations needs.
-async fn settling(questions: &Questions, client: &ProBonus, config: &Config, report: &mut Report<'_>) {
-    if config.partners.is_empty() {
-        return;
-    }
-    let account = questions.account.as_deref().and_then(|id| AccountId::parse(id).ok());
-    let Some(account) = account else {
-        report.add(
-            Mark::Look,
-            "сверка партнёрских операций: неизвестно, видны ли отметки; дайте --account со счётом, где есть движения",
-            "settling partners' operations: not known whether marks are shown; give --account with an account that has movements",
-        );
-        return;
-    };
-    match client
-        .transactions(&account, History::Last(50), Deadline::within(TIME))
-        .await
-    {
-        Ok(entries) => {
-            let comments = entries.iter().any(|entry| entry.comment.is_some());
-            let checks = entries.iter().any(|entry| entry.check_id.is_some());
-            let mark = if comments && checks { Mark::Good } else { Mark::Look };
-            let yes = |there: bool, ru: bool| match (there, ru) {
-                (true, true) => "видны",
-                (false, true) => "не видны",
-                (true, false) => "shown",
-                (false, false) => "not shown",
-            };
-            report.add(
-                mark,
-                format!(
-                    "сверка партнёрских операций: комментарии {}, чеки {}",
-                    yes(comments, true),
-                    yes(checks, true)
-                ),
-                format!(
-                    "settling partners' operations: comments {}, checks {}",
-                    yes(comments, false),
-                    yes(checks, false)
-                ),
-            );
-        }
-        Err(error) => report.add(
-            Mark::Look,
-            why(Operation::Transactions, config, error, true),
-            why(Operation::Transactions, config, error, false),
-        ),
-    }
-}
-
 /// What `operation` suffered, in plain words.
-fn why(operation: Operation, config: &Config, error: UpstreamError, russian: bool) -> String {
+pub(super) fn why(operation: Operation, config: &Config, error: UpstreamError, russian: bool) -> String {
     let name = operation.name();
     let configured = config.probonus.methods.get(name).cloned();
     let method = configured.unwrap_or_else(|| operation.usual_method());

@@ -2,18 +2,23 @@
 
 use jiff::Timestamp;
 
+use super::attempt::mark;
+use super::order::{Kept, What};
 use crate::clock::Clock;
+use crate::keys::{Keys, Purpose};
+use crate::model::{Money, Phone};
 use crate::store::{OperationRow, Store, StoreError};
 
 /// Lines listed at once.
 const MOST: i64 = 200;
 
+fn moment(us: i64) -> String {
+    Timestamp::from_microsecond(us)
+        .map(|at| at.to_string())
+        .unwrap_or_default()
+}
+
 fn line(row: &OperationRow) -> String {
-    let moment = |us: i64| {
-        Timestamp::from_microsecond(us)
-            .map(|at| at.to_string())
-            .unwrap_or_default()
-    };
     format!(
         "{}  {:6}  {:10}  attempts {}  asked {}  {}",
         row.id,
@@ -33,16 +38,67 @@ pub async fn list(store: &Store, state: &str) -> Result<Vec<String>, StoreError>
     Ok(store.operations_in(state, MOST).await?.iter().map(line).collect())
 }
 
-/// One operation; `None` when there is none.
+/// One operation, with what to look for in ProBonus while its order is still kept; `None` when there is none.
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub async fn show(store: &Store, id: &str) -> Result<Option<String>, StoreError> {
-    let row = match store.operation_by_id("check", id).await? {
+pub async fn show(store: &Store, keys: &Keys, id: &str) -> Result<Option<String>, StoreError> {
+    let id = spelled(id);
+    let row = match store.operation_by_id("check", &id).await? {
         Some(row) => Some(row),
-        None => store.operation_by_id("refill", id).await?,
+        None => store.operation_by_id("refill", &id).await?,
     };
-    Ok(row.as_ref().map(line))
+    Ok(row.map(|row| format!("{}\n{}", line(&row), details(&row, opened(keys, &row).as_ref()))))
+}
+
+/// An id as it is kept.
+fn spelled(id: &str) -> String {
+    id.trim().to_ascii_lowercase()
+}
+
+fn details(row: &OperationRow, kept: Option<&Kept>) -> String {
+    let mut text = format!("last call  {}\n", moment(row.sent_at_us));
+    let Some(kept) = kept else {
+        return text + "order      not kept any more, or sealed under a secret that is gone";
+    };
+    let phone = kept.phone.as_deref().and_then(Phone::from_e164);
+    let phone = phone.map_or_else(|| "-".to_owned(), |phone| phone.masked());
+    text += &format!(
+        "account    {}, phone {phone}\n",
+        kept.account.as_deref().unwrap_or("not looked up")
+    );
+    text + &match &kept.what {
+        What::Check {
+            guid,
+            restaurant,
+            unit,
+            number,
+            spent,
+            discount,
+            accrued,
+            money,
+            ..
+        } => format!(
+            "check      number {number}, restaurant {restaurant}, unit {unit}\n\
+             kopecks    accrued {}, spent {}, discount {}, money {}\n\
+             look for   a check of this account with checkGuid {guid}",
+            accrued.minor(),
+            spent.minor(),
+            discount.minor(),
+            money.minor()
+        ),
+        What::Refill { amount, .. } => format!(
+            "kopecks    {}\nlook for   a movement of this account with {} in its comment",
+            Money::minor(*amount),
+            mark(&row.id)
+        ),
+    }
+}
+
+/// The order of an operation; `None` when it is wiped, or was sealed under a secret that is gone.
+pub(super) fn opened(keys: &Keys, row: &OperationRow) -> Option<Kept> {
+    let plain = keys.open(Purpose::Operation, &row.key_tag, row.sealed.as_deref()?)?;
+    serde_json::from_slice(&plain).ok()
 }
 
 /// Decides an unknown operation; `false` when it is not unknown.
@@ -51,5 +107,5 @@ pub async fn show(store: &Store, id: &str) -> Result<Option<String>, StoreError>
 /// When the store cannot be asked.
 pub async fn resolve(store: &Store, clock: &Clock, id: &str, registered: bool) -> Result<bool, StoreError> {
     let state = if registered { "registered" } else { "rejected" };
-    store.decide_operation(id, state, clock.now_us()).await
+    store.decide_operation(&spelled(id), state, clock.now_us()).await
 }

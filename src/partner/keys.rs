@@ -1,10 +1,12 @@
 //! Partners' keys: compared in constant time, each call counted against its key.
 
+use std::time::Duration;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::{Partner, PartnerError};
+use super::{Partner, PartnerError, key_of};
 use crate::config::Scope;
-use crate::keys::{Purpose, sha256};
+use crate::keys::sha256;
 use crate::store::{Count, Limit};
 
 const MINUTE_US: i64 = 60_000_000;
@@ -17,11 +19,11 @@ pub struct Caller {
 }
 
 impl Partner {
-    /// Who has this key, with the scope it needs.
+    /// Who calls for `event` with this key, which needs the scope. A refusal is told in the audit log.
     ///
     /// # Errors
     /// No such key, a missing scope, too many calls, or the store.
-    pub async fn caller(&self, key: &str, scope: Scope) -> Result<Caller, PartnerError> {
+    pub async fn caller(&self, key: &str, scope: Scope, event: &'static str) -> Result<Caller, PartnerError> {
         let hash = sha256(key.as_bytes());
         let mut found = None;
         // All are compared, so that the time says nothing about which one it was.
@@ -30,28 +32,46 @@ impl Partner {
                 found = Some((name, partner));
             }
         }
-        let Some((name, partner)) = found else {
-            tracing::info!(target: "audit", partner = "-", event = "key_refused");
-            return Err(PartnerError::Unauthenticated);
+        let admitted = match found {
+            None => Err(PartnerError::Unauthenticated),
+            Some((_, partner)) if !partner.scopes.contains(&scope) => Err(PartnerError::ScopeMissing),
+            Some((name, partner)) => self.count_call(name, partner.calls_per_minute).await,
         };
-        if !partner.scopes.contains(&scope) {
-            tracing::info!(target: "audit", partner = name.as_str(), event = "scope_missing");
-            return Err(PartnerError::ScopeMissing);
-        }
-        if partner.calls_per_minute > 0 {
-            let limit = Limit {
-                key: &self.keys.mac(Purpose::Limit, &[b"partner_calls", name.as_bytes()]),
-                most: partner.calls_per_minute.into(),
-                window_us: MINUTE_US,
-            };
-            let now_us = self.clock.now_us();
-            if let Count::Exhausted { ends_at_us, .. } = self.store.take(&[limit], now_us).await? {
-                let wait_us = u64::try_from(ends_at_us - now_us).unwrap_or(0);
-                return Err(PartnerError::TooMany {
-                    retry_after: std::time::Duration::from_micros(wait_us),
-                });
+        let name = found.map_or("-", |(name, _)| name.as_str());
+        match admitted {
+            Ok(()) => Ok(Caller { name: name.to_owned() }),
+            Err(error) => {
+                tracing::info!(target: "audit", partner = name, event, outcome = refusal(&error));
+                Err(error)
             }
         }
-        Ok(Caller { name: name.clone() })
+    }
+
+    async fn count_call(&self, name: &str, most: u32) -> Result<(), PartnerError> {
+        if most == 0 {
+            return Ok(());
+        }
+        let limit = Limit {
+            key: &key_of(&[b"calls", name.as_bytes()]),
+            most: most.into(),
+            window_us: MINUTE_US,
+        };
+        let now_us = self.clock.now_us();
+        match self.store.take(&[limit], now_us).await? {
+            Count::Taken => Ok(()),
+            Count::Exhausted { ends_at_us, .. } => Err(PartnerError::TooMany {
+                retry_after: Duration::from_micros(u64::try_from(ends_at_us - now_us).unwrap_or(0)),
+            }),
+        }
+    }
+}
+
+/// A refusal's word in audit records.
+fn refusal(error: &PartnerError) -> &'static str {
+    match error {
+        PartnerError::Unauthenticated => "unauthenticated",
+        PartnerError::ScopeMissing => "scope_missing",
+        PartnerError::TooMany { .. } => "too_many_requests",
+        _ => "not_done",
     }
 }

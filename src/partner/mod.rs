@@ -1,11 +1,16 @@
 //! Money-like writes exactly once, over an upstream that checks nothing: the intent is on disk before ProBonus is called, one call
 //! leaves, and when its outcome is not known it is settled by reading, never repeated blindly. Knows nothing of HTTP.
 //!
-//! `pending → sent → registered | rejected | unknown`. Found `pending` after a crash: nothing was sent, whoever asks again goes on. Found
-//! `sent`: it becomes `unknown` and is settled. Audit records (`target: "audit"`) name partner, operation and outcome, and nobody.
+//! `pending → sent → registered | rejected | unknown`. Found `pending` after a crash: nothing was sent, and whoever comes first goes on.
+//! Found `sent`: it becomes `unknown` and is settled. Audit records (`target: "audit"`) name partner, operation and outcome, and nobody.
 
+mod attempt;
+mod carry_out;
 mod console;
+mod day;
+mod evidence;
 mod keys;
+mod lease;
 mod ledger;
 mod operate;
 mod order;
@@ -14,6 +19,7 @@ mod settle;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -27,13 +33,12 @@ pub use order::{CheckOrder, Order, RefillOrder, Whose};
 use crate::clock::Clock;
 use crate::config::{PartnerConfig, SettlingConfig};
 use crate::entropy::Entropy;
-use crate::keys::Keys;
+use crate::keys::{Keys, sha256};
 use crate::model::GuestKey;
-use crate::probonus::UpstreamError;
 use crate::store::{SharedStore, StoreError};
 
-/// An owner that is not heard of for this long (µs) is gone. A living one says so every third of it.
-const LEASE_US: i64 = 6_000_000;
+/// An owner that is not heard of for this long is gone. A living one says so every third of it.
+const LEASE: Duration = Duration::from_secs(6);
 
 /// What became of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,28 @@ pub enum State {
     Unknown,
 }
 
+impl State {
+    /// What a kept word means; what is sent is under way for its partner.
+    fn of(word: &str) -> Self {
+        match word {
+            "registered" => Self::Registered,
+            "rejected" => Self::Rejected,
+            "unknown" => Self::Unknown,
+            _ => Self::Pending,
+        }
+    }
+
+    /// Its word in audit records.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Registered => "registered",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// An operation as its partner sees it.
 #[derive(Clone, Debug)]
 pub struct Operation {
@@ -55,7 +82,7 @@ pub struct Operation {
     pub id: String,
     /// What became of it.
     pub state: State,
-    /// Calls to ProBonus that may have left.
+    /// Recorded attempts to do it.
     pub attempts: i64,
     /// When it was first asked for, in microseconds.
     pub created_at_us: i64,
@@ -121,26 +148,12 @@ pub enum PartnerError {
     Internal,
 }
 
-impl From<UpstreamError> for PartnerError {
-    fn from(error: UpstreamError) -> Self {
-        match error {
-            UpstreamError::Unavailable { retry_after, .. } => Self::Unavailable {
-                retry_after: retry_after.unwrap_or(Duration::from_secs(1)),
-            },
-            UpstreamError::CredentialRefused => Self::Unavailable {
-                retry_after: Duration::from_secs(5),
-            },
-            UpstreamError::Overloaded => Self::Overloaded,
-            UpstreamError::Refused { .. } | UpstreamError::Invalid => Self::UpstreamInvalid,
-        }
-    }
-}
-
 /// The room.
 pub struct Partner {
     partners: std::collections::BTreeMap<String, PartnerConfig>,
     settling: SettlingConfig,
     zone: TimeZone,
+    day_start: Time,
     ledger: Arc<dyn Ledger>,
     store: SharedStore,
     keys: Arc<Keys>,
@@ -166,14 +179,14 @@ pub struct Tools {
 }
 
 impl Partner {
-    /// Opens the room and starts settling what an earlier life left open.
+    /// Opens the room and starts settling what an earlier life left open. A business day begins at that time in that zone.
     ///
     /// # Errors
     /// When the store cannot be asked.
     pub async fn start(
         partners: std::collections::BTreeMap<String, PartnerConfig>,
         settling: SettlingConfig,
-        zone: TimeZone,
+        (zone, day_start): (TimeZone, Time),
         tools: Tools,
     ) -> Result<Arc<Self>, StoreError> {
         if !tools.store.is_shared() {
@@ -183,6 +196,7 @@ impl Partner {
             partners,
             settling,
             zone,
+            day_start,
             ledger: tools.ledger,
             store: tools.store,
             keys: tools.keys,
@@ -210,4 +224,14 @@ impl Partner {
                 .mac(crate::keys::Purpose::PhoneFingerprint, &[phone.e164().as_bytes()]),
         )
     }
+}
+
+/// The key of what must stay unique for ever. It depends on no secret: a rotation must not make an old order a new one.
+fn key_of(parts: &[&[u8]]) -> [u8; 32] {
+    let mut text = Vec::new();
+    for part in parts {
+        text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        text.extend_from_slice(part);
+    }
+    sha256(&text)
 }

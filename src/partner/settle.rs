@@ -1,4 +1,4 @@
-//! Settling what is not known, by reading what ProBonus booked since the attempt.
+//! Settling what is not known, by reading what ProBonus booked since the attempt, and carrying out what an earlier owner left untouched.
 //!
 //! Found: registered. Proven absent for a while, with ProBonus answering sanely: sent once more, as another recorded attempt. Neither:
 //! it stays unknown, and an operator decides.
@@ -6,69 +6,94 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{Timestamp, ToSpan};
-
-use super::order::{Kept, What};
-use super::{LEASE_US, Partner};
+use super::attempt::Tried;
+use super::console::opened;
+use super::evidence::Finding;
+use super::order::Kept;
+use super::{LEASE, Partner, PartnerError};
 use crate::clock::Deadline;
-use crate::keys::Purpose;
-use crate::model::{AccountId, Transaction};
-use crate::probonus::{History, UpstreamError};
+use crate::model::AccountId;
 use crate::store::OperationRow;
 
 /// How often what is due is looked for.
 const BEAT: Duration = Duration::from_millis(500);
 
+/// Beats between two counts, and between two rounds of wiping old orders.
+const COUNTING: u64 = 4;
+const WIPING: u64 = 1200;
+
+/// Operations settled side by side: one that ProBonus is slow about does not hold up the others.
+const HANDS: usize = 4;
+
 /// One settling's time.
 const TIME: Duration = Duration::from_secs(15);
 
-/// Clocks of ProBonus and ours may differ by this much.
-const SKEW: i64 = 300;
+/// What came to nothing is looked at again after a quarter of the time that it has been unknown, but not sooner than this.
+const PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_UNPROVABLE_PAUSE: Duration = Duration::from_mins(5);
 
-/// Calls of one operation; beyond that an operator looks.
+/// An order that cannot be opened is tried again after this long: its secret may be configured by then.
+const UNREADABLE_PAUSE: Duration = Duration::from_hours(1);
+
+/// Attempts of one operation; beyond that an operator looks.
 const MOST_ATTEMPTS: i64 = 10;
-
-/// Checks that are opened to find one. Among more movements of the same sum nothing is proven absent.
-const MOST_CHECKS: usize = 100;
 
 /// The outcome is kept in full for 180 days.
 const RETENTION_US: i64 = 180 * 86_400_000_000;
 
-/// What reading says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
-    Booked,
-    Absent,
-    Unprovable,
+/// Orders wiped by one statement.
+const WIPED_AT_ONCE: i64 = 500;
+
+/// An operation is looked at again.
+struct Again {
+    /// After this long.
+    pause: Duration,
+    /// Whether an attempt was recorded that certainly did nothing.
+    undone: bool,
+}
+
+impl Again {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "where it is used, nothing means that the operation is decided"
+    )]
+    fn after(pause: Duration) -> Option<Self> {
+        Some(Self { pause, undone: false })
+    }
 }
 
 pub(super) async fn run(room: Arc<Partner>) {
-    let mut beats: u32 = 0;
-    loop {
+    for beat in 0_u64.. {
         tokio::select! {
             () = room.wake.notified() => {}
             () = tokio::time::sleep(BEAT) => {}
             () = room.stop.cancelled() => return,
         }
-        beats = beats.wrapping_add(1);
-        if beats.is_multiple_of(20) {
-            room.upkeep().await;
+        if beat.is_multiple_of(WIPING) {
+            room.wipe_old_orders().await;
         }
         let worker = room.clone();
         // An operation taken up is settled to its end, also at a stop.
         let _ = room.tasks.spawn(async move { worker.settle_due().await }).await;
+        if beat.is_multiple_of(COUNTING) {
+            room.count().await;
+        }
     }
 }
 
 impl Partner {
-    async fn upkeep(&self) {
-        let now_us = self.clock.now_us();
+    async fn wipe_old_orders(&self) {
+        let before_us = self.clock.now_us() - RETENTION_US;
         while self
             .store
-            .compact_operations(now_us - RETENTION_US, 500)
+            .compact_operations(before_us, WIPED_AT_ONCE)
             .await
-            .is_ok_and(|wiped| wiped >= 500)
+            .is_ok_and(|wiped| wiped >= WIPED_AT_ONCE.unsigned_abs())
         {}
+    }
+
+    async fn count(&self) {
         for state in ["pending", "sent", "unknown"] {
             if let Ok(count) = self.store.count_operations(state).await {
                 let count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -80,156 +105,117 @@ impl Partner {
     /// Settles what is due.
     pub async fn settle_due(&self) {
         let now_us = self.clock.now_us();
-        if self.store.orphan_operations(now_us, now_us).await.is_err() {
-            return;
+        if self.store.orphan_operations(now_us, now_us).await.is_ok() {
+            futures_util::future::join_all((0..HANDS).map(|_| self.settle_one_by_one())).await;
         }
-        loop {
+    }
+
+    async fn settle_one_by_one(&self) {
+        while !self.stop.is_cancelled() {
             let owner = self.entropy.bytes::<16>();
-            let now_us = self.clock.now_us();
-            let lease_until_us = now_us + LEASE_US.max(2 * i64::try_from(TIME.as_micros()).unwrap_or(LEASE_US));
-            match self.store.claim_unknown(&owner, lease_until_us, now_us).await {
-                Ok(Some(row)) => self.settle(row).await,
-                Ok(None) | Err(_) => return,
-            }
-            if self.stop.is_cancelled() {
-                return;
+            let held = Deadline::within(LEASE);
+            let claimed = self
+                .store
+                .claim_due(&owner, self.lease_until_us(), self.clock.now_us())
+                .await;
+            let Ok(Some(row)) = claimed else { return };
+            let again = self.while_owned(&row, held, self.settle(&row)).await;
+            if let Some(Some(again)) = again {
+                let now_us = self.clock.now_us();
+                let due_at_us = now_us + i64::try_from(again.pause.as_micros()).unwrap_or(0);
+                let released = self.store.release_operation(&row, again.undone, due_at_us, now_us);
+                // When this cannot be kept, the lease runs out.
+                let _ = released.await;
             }
         }
     }
 
-    async fn settle(&self, row: OperationRow) {
+    /// Goes on with an operation that is ours; says when to look again, nothing when it is decided.
+    async fn settle(&self, row: &OperationRow) -> Option<Again> {
         let deadline = Deadline::within(TIME);
-        let Some((account, kept)) = self.opened(&row) else {
-            tracing::error!(target: "audit", event = "operation_unreadable", "an operation was sealed under a secret that is gone");
-            self.postpone(&row, Duration::from_hours(1)).await;
-            return;
+        let Some(kept) = opened(&self.keys, row) else {
+            tracing::error!(target: "audit", partner = row.partner.as_str(), event = "operation_unreadable", operation = row.id.as_str(), "an operation was sealed under a secret that is gone");
+            return Again::after(UNREADABLE_PAUSE);
         };
-        let found = self.look(&row, &account, &kept, deadline).await;
-        let now_us = self.clock.now_us();
-        let waited_us = now_us - row.sent_at_us;
-        let wait_us = i64::try_from(self.settling.wait.as_micros()).unwrap_or(i64::MAX);
-        match found {
+        if row.state == "pending" {
+            return self.take_up(row, kept, deadline).await;
+        }
+        let Ok(account) = AccountId::parse(kept.account.as_deref().unwrap_or_default()) else {
+            return Again::after(UNREADABLE_PAUSE);
+        };
+        let waited_us = self.clock.now_us() - row.sent_at_us;
+        let waited = Duration::from_micros(u64::try_from(waited_us).unwrap_or(0));
+        let rest = self.settling.wait.saturating_sub(waited);
+        match self.look(row, &account, &kept, deadline).await {
             Ok(Finding::Booked) => {
-                if self.store.operation_became(&row, "registered", 0, now_us).await.is_ok() {
-                    tracing::info!(target: "audit", partner = row.partner.as_str(), event = "settled", outcome = "registered");
-                    self.show(&account, &kept).await;
-                }
+                self.registered(row, &account, &kept).await;
+                tell(row, "settled", "registered");
+                None
             }
-            Ok(Finding::Absent) if waited_us < wait_us => {
-                let rest = u64::try_from(wait_us - waited_us).unwrap_or(0);
-                self.postpone(&row, Duration::from_micros(rest).min(Duration::from_secs(2)))
-                    .await;
-            }
+            Ok(Finding::Absent | Finding::Unprovable) if !rest.is_zero() => Again::after(rest.min(PAUSE)),
             Ok(Finding::Absent) if row.attempts < MOST_ATTEMPTS => {
-                tracing::info!(target: "audit", partner = row.partner.as_str(), event = "sent_once_more");
-                if self.send_once(&row, &account, &kept, deadline).await.is_err() {
-                    // Nothing left, or it was refused for good; in the first case the row says sent and its lease runs out.
-                    self.postpone(&row, Duration::from_secs(2)).await;
-                }
+                self.send_once_more(row, &account, &kept, deadline).await
             }
             Ok(Finding::Absent | Finding::Unprovable) => {
-                tracing::warn!(target: "audit", partner = row.partner.as_str(), event = "operation_unprovable", "an operator decides: guest-cabinet operations list");
-                self.postpone(&row, Duration::from_mins(10)).await;
+                tracing::warn!(target: "audit", partner = row.partner.as_str(), event = "operation_unprovable", operation = row.id.as_str(), "an operator decides: guest-cabinet operations list");
+                Again::after((waited / 4).clamp(PAUSE, LONGEST_UNPROVABLE_PAUSE))
             }
-            Err(_) => self.postpone(&row, Duration::from_secs(2)).await,
+            Err(_) => Again::after((waited / 4).clamp(PAUSE, LONGEST_PAUSE)),
         }
     }
 
-    /// Looks again later.
-    async fn postpone(&self, row: &OperationRow, by: Duration) {
-        let now_us = self.clock.now_us();
-        let at_us = now_us + i64::try_from(by.as_micros()).unwrap_or(0);
-        let _ = self.store.operation_became(row, "unknown", at_us, now_us).await;
+    /// Carries out what an owner that is gone had not sent.
+    async fn take_up(&self, row: &OperationRow, mut kept: Kept, deadline: Deadline) -> Option<Again> {
+        let account = match self.account_of(&kept, deadline).await {
+            Ok(account) => account,
+            Err(PartnerError::AccountAbsent) => {
+                tell(row, "taken_up", "account_absent");
+                let _ = self.store.forget_operation(row, None).await;
+                return None;
+            }
+            Err(_) => return Again::after(PAUSE),
+        };
+        kept.account = Some(account.as_str().to_owned());
+        let day = self.day_sum(&row.partner, &kept);
+        match self.attempt(row, &account, &kept, day.as_ref(), deadline).await {
+            Ok(tried) => after(row, "taken_up", tried),
+            Err(PartnerError::TooMany { retry_after }) => Again::after(retry_after),
+            Err(_) => Again::after(PAUSE),
+        }
     }
 
-    fn opened(&self, row: &OperationRow) -> Option<(AccountId, Kept)> {
-        let plain = self
-            .keys
-            .open(Purpose::Operation, &row.key_tag, row.sealed.as_deref()?)?;
-        let kept: Kept = serde_json::from_slice(&plain).ok()?;
-        let account = AccountId::parse(kept.account.as_deref()?).ok()?;
-        Some((account, kept))
-    }
-
-    /// Reads whether ProBonus booked it.
-    async fn look(
+    async fn send_once_more(
         &self,
         row: &OperationRow,
         account: &AccountId,
         kept: &Kept,
         deadline: Deadline,
-    ) -> Result<Finding, UpstreamError> {
-        // The first attempt counts: any of them may be the one that was booked.
-        let since = Timestamp::from_microsecond(row.created_at_us).unwrap_or(Timestamp::MIN);
-        let since = since.checked_sub(SKEW.seconds()).unwrap_or(since);
-        let from = since.to_zoned_datetime(self.zone.clone()).date();
-        let today = self.clock.now().to_zoned_datetime(self.zone.clone()).date();
-        let history = History::Days {
-            from,
-            to: today.checked_add(1.day()).unwrap_or(today),
-        };
-        let all = self.ledger.transactions(account, history, deadline).await?;
-        let entries: Vec<&Transaction> = all.iter().filter(|entry| entry.occurred_at >= since).collect();
-        match &kept.what {
-            What::Refill { amount, .. } => Ok(refill_finding(&entries, *amount, &self.mark(&row.id))),
-            What::Check {
-                guid,
-                number,
-                spent,
-                accrued,
-                ..
-            } => {
-                if spent.minor() == 0 && accrued.minor() == 0 {
-                    // A purchase that moves no bonuses leaves no trace in the history of bonuses.
-                    return Ok(Finding::Unprovable);
-                }
-                let moved = |entry: &&&Transaction| {
-                    entry.amount == *accrued && accrued.minor() > 0
-                        || entry.amount == spent.negated() && spent.minor() > 0
-                };
-                let guid = guid.to_string();
-                let alike: Vec<_> = entries.iter().filter(moved).collect();
-                let mut doubtful = alike.len() > MOST_CHECKS;
-                for entry in alike.into_iter().take(MOST_CHECKS) {
-                    if entry.comment.as_deref().is_some_and(|comment| comment.contains(&guid)) {
-                        return Ok(Finding::Booked);
-                    }
-                    let Some(id) = &entry.check_id else {
-                        doubtful = true;
-                        continue;
-                    };
-                    let Some(check) = self.ledger.check(id, deadline).await? else {
-                        doubtful = true;
-                        continue;
-                    };
-                    match (&check.check_guid, &check.number) {
-                        (Some(found), _) if found.trim_matches(['{', '}']).eq_ignore_ascii_case(&guid) => {
-                            return Ok(Finding::Booked);
-                        }
-                        (None, Some(found)) if found == number => return Ok(Finding::Booked),
-                        // Another's.
-                        (Some(_), _) | (None, Some(_)) => {}
-                        (None, None) => doubtful = true,
-                    }
-                }
-                // An accrual that is on its way does not show in the history yet: one of the same sum might be it.
-                if !doubtful && accrued.minor() > 0 {
-                    doubtful = self.ledger.pending(account, deadline).await?.contains(accrued);
-                }
-                Ok(if doubtful { Finding::Unprovable } else { Finding::Absent })
-            }
+    ) -> Option<Again> {
+        match self.attempt(row, account, kept, None, deadline).await {
+            Ok(tried) => after(row, "sent_once_more", tried),
+            Err(_) => Again::after(PAUSE),
         }
     }
 }
 
-/// A refill is found by its mark. A movement of the same sum without a word might be it.
-fn refill_finding(entries: &[&Transaction], amount: crate::model::Money, mark: &str) -> Finding {
-    let comment_has = |entry: &&&Transaction| entry.comment.as_deref().is_some_and(|comment| comment.contains(mark));
-    if entries.iter().any(|entry| comment_has(&entry)) {
-        return Finding::Booked;
-    }
-    let silent = entries
-        .iter()
-        .any(|entry| entry.amount == amount && entry.comment.is_none());
-    if silent { Finding::Unprovable } else { Finding::Absent }
+/// The audit record of an attempt that no partner waits for, and when to look again.
+fn after(row: &OperationRow, event: &'static str, tried: Tried) -> Option<Again> {
+    let (word, again) = match tried {
+        Tried::Registered => ("registered", None),
+        Tried::Rejected => ("rejected", None),
+        Tried::Unknown | Tried::TurnedAway => ("unknown", Again::after(Duration::ZERO)),
+        Tried::Undone(_) => (
+            "not_done",
+            Some(Again {
+                pause: PAUSE,
+                undone: true,
+            }),
+        ),
+    };
+    tell(row, event, word);
+    again
+}
+
+fn tell(row: &OperationRow, event: &'static str, outcome: &'static str) {
+    tracing::info!(target: "audit", partner = row.partner.as_str(), event, operation = row.id.as_str(), outcome);
 }

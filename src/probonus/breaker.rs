@@ -10,8 +10,12 @@ use crate::clock::Clock;
 /// Outcomes that are remembered.
 const WINDOW: usize = 20;
 
-/// Failures among them that open the breaker.
-const FAILURES: usize = WINDOW / 2;
+/// Failures among them that open a breaker of calls that may be repeated.
+pub(super) const HALF: usize = WINDOW / 2;
+
+/// Failures among them that open a breaker of calls that may not: each failure of such a one is settled by itself, while an open breaker
+/// turns away whoever could have been served.
+pub(super) const NEARLY_ALL: usize = WINDOW - 2;
 
 /// The first pause; it doubles with each failed probe.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -22,6 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A breaker. Closed: calls pass and are counted. Open: none passes until the pause is over. Then one probe decides.
 pub(super) struct Breaker {
     clock: Clock,
+    /// Failures among the last outcomes that open it.
+    failures: usize,
     state: Mutex<State>,
     gauge: Gauge,
 }
@@ -49,11 +55,12 @@ pub(super) struct Permit<'a> {
 }
 
 impl Breaker {
-    pub fn new(group: &'static str, clock: Clock) -> Self {
+    pub fn new(group: &'static str, failures: usize, clock: Clock) -> Self {
         let gauge = gauge!("cabinet_breaker_state", "group" => group);
         gauge.set(0.0);
         Self {
             clock,
+            failures,
             gauge,
             state: Mutex::new(State {
                 outcomes: 0,
@@ -128,7 +135,7 @@ impl Breaker {
         }
         state.outcomes = (state.outcomes << 1 | u32::from(failed)) & ((1 << WINDOW) - 1);
         state.counted = (state.counted + 1).min(WINDOW);
-        if state.counted == WINDOW && state.outcomes.count_ones() as usize >= FAILURES {
+        if state.counted == WINDOW && state.outcomes.count_ones() as usize >= self.failures {
             state.era += 1;
             self.open(&mut state);
         }
@@ -166,7 +173,7 @@ mod tests {
 
     fn breaker() -> (Breaker, Clock) {
         let clock = Clock::manual(jiff::Timestamp::UNIX_EPOCH);
-        (Breaker::new("test", clock.clone()), clock)
+        (Breaker::new("test", HALF, clock.clone()), clock)
     }
 
     fn call(breaker: &Breaker, failed: bool) -> bool {

@@ -210,7 +210,7 @@ impl Reply {
                 effect: Effect::None,
             },
             status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => UpstreamError::Unavailable {
-                retry_after: self.retry_after,
+                retry_after: self.asks_for_pause(),
                 effect: Effect::Unknown,
             },
             status if status.is_client_error() => UpstreamError::Refused {

@@ -58,7 +58,7 @@ impl Calls {
             credential: Credential::new(config.credential.clone(), config.token_header.clone(), clock.clone()),
             gates: Group::ALL.map(|group| Gate {
                 bulkhead: Bulkhead::new(config.max_concurrency),
-                breaker: Breaker::new(group.name(), clock.clone()),
+                breaker: Breaker::new(group.name(), group.failures(), clock.clone()),
                 nonsense: AtomicBool::new(false),
             }),
             retries: RetryBudget::new(),

@@ -53,10 +53,13 @@ impl UpstreamError {
         }
     }
 
-    /// Whether nothing was done for certain and the call may be repeated as it is.
+    /// When ProBonus asked to be asked again, if it did.
     #[must_use]
-    pub fn certainly_not_sent(self) -> bool {
-        self.effect() == Effect::None
+    pub fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => retry_after,
+            _ => None,
+        }
     }
 
     /// The word in metrics.

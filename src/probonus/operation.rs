@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use super::breaker;
+
 /// An operation of ProBonus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are ProBonus' own")]
@@ -41,6 +43,14 @@ impl Group {
             Self::Checks => "checks",
             Self::Writes => "writes",
             Self::Partners => "partners",
+        }
+    }
+
+    /// Failures that open its breaker.
+    pub fn failures(self) -> usize {
+        match self {
+            Self::Reads | Self::Checks | Self::Writes => breaker::HALF,
+            Self::Partners => breaker::NEARLY_ALL,
         }
     }
 }

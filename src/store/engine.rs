@@ -164,6 +164,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "views", include_str!("../../migrations/0003_views.sql")),
     (4, "operations", include_str!("../../migrations/0004_operations.sql")),
     (5, "views asked", include_str!("../../migrations/0005_views_asked.sql")),
+    (
+        6,
+        "operations compaction",
+        include_str!("../../migrations/0006_operations_compaction.sql"),
+    ),
 ];
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 //! moments, `BYTEA` for sealed values and fingerprints, one statement per step that must be atomic. What is sealed is sealed before it
 //! gets here; this room sees no phone, code or token.
 
+mod attempts;
 mod challenges;
 mod ears;
 mod engine;
@@ -12,11 +13,13 @@ mod operations;
 mod outbox;
 mod reports;
 mod sessions;
+mod settling;
 mod signals;
 mod views;
 
 use std::sync::Arc;
 
+pub use attempts::{DaySum, Sent};
 pub use challenges::{ChallengeRow, Try};
 pub use engine::{Store, StoreError};
 pub use limits::{Count, Limit};

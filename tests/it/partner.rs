@@ -185,6 +185,78 @@ async fn what_probonus_did_before_it_failed_is_found_and_never_doubled() {
 }
 
 #[tokio::test]
+async fn turned_away_for_a_moment_it_is_sent_again_at_once_unless_reading_says_that_it_was_booked() {
+    let store = sqlite();
+    let house = house(&store, Clock::system()).await;
+    for (number, kind, calls) in [(500, "status", 2), (501, "error_after", 1)] {
+        let guid = guid(number);
+        house.probonus.forget().await;
+        let fault = json!({ "operation": "register_check", "kind": kind, "status": 503, "retry_after": 1, "count": 1 });
+        house.probonus.fault(fault).await;
+        let answer = house
+            .post("/partner/v1/checks", KEY, &check(&guid, house.account))
+            .await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{kind} {}", answer.text);
+        assert_eq!(
+            (house.booked(&guid).await, house.probonus.calls("register_check").await),
+            (1, calls),
+            "{kind}"
+        );
+    }
+}
+
+/// The secret of every cabinet under test.
+const MASTER: &str = "a master secret for tests of enough bytes";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_can_prove_an_operator_sees_and_decides() {
+    let store = sqlite();
+    let house = house(&store, Clock::manual(friday_noon())).await;
+    let guid = guid(600);
+    let mut order = check(&guid, house.account);
+    order["bonus_accrued"] = 0.into();
+    let fault = json!({ "operation": "register_check", "kind": "reset_before", "count": 1 });
+    house.probonus.fault(fault).await;
+    let answer = house.post("/partner/v1/checks", KEY, &order).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cabinet.toml");
+    let settings = format!(
+        "secret = \"{}\"\n[store]\nurl = \"{}\"\n[probonus]\nurl = \"http://127.0.0.1:9\"\ntoken = \"t\"\n\
+         [delivery]\ngateways = [\"console\"]\n[delivery.console]\ndevelopment = true\n",
+        MASTER, store.url
+    );
+    std::fs::write(&file, settings).expect("a file");
+    let operations = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_guest-cabinet"));
+        let done = command
+            .arg("operations")
+            .args(arguments)
+            .arg("--config")
+            .arg(&file)
+            .output();
+        let done = done.expect("the program runs");
+        let text = String::from_utf8(done.stdout).expect("text") + &String::from_utf8_lossy(&done.stderr);
+        (done.status.success(), text)
+    };
+    let (listed, lines) = operations(&["list"]);
+    assert!(
+        listed && lines.starts_with("1 unknown\n") && lines.contains(&guid),
+        "{lines}"
+    );
+    let (shown, lines) = operations(&["show", &guid.to_uppercase()]);
+    assert!(
+        shown && lines.contains("number D-1, restaurant 1") && lines.contains("money 154000"),
+        "{lines}"
+    );
+    assert!(lines.contains(&format!("account    {}", house.account)), "{lines}");
+    assert!(operations(&["resolve", &guid, "registered"]).0);
+    assert!(!operations(&["resolve", &guid, "rejected"]).0, "it is decided");
+    assert_eq!(house.state(&guid).await, "registered");
+    assert_eq!(house.booked(&guid).await, 0);
+}
+
+#[tokio::test]
 async fn what_never_arrived_is_sent_once_more() {
     let store = sqlite();
     let house = house(&store, Clock::manual(friday_noon())).await;

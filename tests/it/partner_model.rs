@@ -21,6 +21,7 @@ use guest_cabinet::partner::{
 };
 use guest_cabinet::probonus::{Effect, History, UpstreamError};
 use guest_cabinet::store::Store;
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
@@ -37,6 +38,10 @@ enum Fate {
     LostUnheard,
     /// Certainly not done.
     TurnedAway,
+    /// Certainly not done, and to be asked for again two seconds later.
+    Later,
+    /// Done, and turned away as if it were not.
+    DoneTurnedAway,
     /// Done, then silence: the process dies while it waits.
     DoneThenDeath,
     /// Not done, then silence: the process dies while it waits.
@@ -57,7 +62,15 @@ enum Step {
 #[derive(Default)]
 struct Book {
     entries: Vec<(Transaction, Option<Check>)>,
+    /// What was booked, by what tells orders apart.
+    booked: Vec<String>,
     fates: VecDeque<Fate>,
+    /// Whether the next search by phone never ends.
+    silent_search: bool,
+    /// Whether the history cannot be read.
+    unreadable: bool,
+    /// Shows neither GUIDs, numbers nor comments.
+    shy: bool,
 }
 
 /// ProBonus as a book in memory.
@@ -78,11 +91,13 @@ impl Memory {
 
     fn write(&self, amount: Money, comment: Option<&str>, guid: Option<&str>) {
         let mut book = self.book.lock().expect("nobody panics");
+        book.booked.extend(guid.or(comment).map(str::to_owned));
         let number = book.entries.len() + 1;
+        let shown = !book.shy;
         let id = CheckId::parse(&number.to_string()).expect("an id");
         let check = guid.map(|guid| Check {
             id: id.clone(),
-            number: Some(format!("D-{number}")),
+            number: shown.then(|| format!("B-{number}")),
             restaurant: None,
             opened_at: None,
             closed_at: None,
@@ -93,7 +108,7 @@ impl Memory {
             bonus_accrued: Some(amount),
             money_spent: None,
             account_id: None,
-            check_guid: Some(guid.to_owned()),
+            check_guid: shown.then(|| guid.to_owned()),
         });
         let entry = Transaction {
             id: TransactionId::parse(&number.to_string()).expect("an id"),
@@ -103,16 +118,14 @@ impl Memory {
             balance_after: None,
             check_id: check.as_ref().map(|_| id),
             restaurant: None,
-            comment: comment.map(str::to_owned),
+            comment: comment.filter(|_| shown).map(str::to_owned),
         };
         book.entries.push((entry, check));
     }
 
     async fn suffer(&self, write: impl FnOnce()) -> Result<(), UpstreamError> {
-        let unheard = Err(UpstreamError::Unavailable {
-            retry_after: None,
-            effect: Effect::Unknown,
-        });
+        let failed = |retry_after, effect| Err(UpstreamError::Unavailable { retry_after, effect });
+        let unheard = failed(None, Effect::Unknown);
         match self.fate() {
             Fate::Done => {
                 write();
@@ -124,6 +137,11 @@ impl Memory {
             }
             Fate::LostUnheard => unheard,
             Fate::TurnedAway => Err(UpstreamError::Overloaded),
+            Fate::Later => failed(Some(Duration::from_secs(2)), Effect::None),
+            Fate::DoneTurnedAway => {
+                write();
+                failed(Some(Duration::from_secs(1)), Effect::Unknown)
+            }
             Fate::DoneThenDeath => {
                 write();
                 std::future::pending().await
@@ -136,7 +154,11 @@ impl Memory {
 #[async_trait]
 impl Ledger for Memory {
     async fn find_by_phone(&self, _: &Phone, _: Deadline) -> Result<Option<Account>, UpstreamError> {
-        Ok(None)
+        let silent = std::mem::take(&mut self.book.lock().expect("nobody panics").silent_search);
+        if silent {
+            return std::future::pending().await;
+        }
+        Ok(Some(whose_account()))
     }
 
     async fn register_check(&self, check: &OutsideCheck, _: Deadline) -> Result<(), UpstreamError> {
@@ -150,6 +172,9 @@ impl Ledger for Memory {
 
     async fn transactions(&self, _: &AccountId, _: History, _: Deadline) -> Result<Vec<Transaction>, UpstreamError> {
         let book = self.book.lock().expect("nobody panics");
+        if book.unreadable {
+            return Err(UpstreamError::Invalid);
+        }
         Ok(book.entries.iter().map(|(entry, _)| entry.clone()).collect())
     }
 
@@ -167,6 +192,25 @@ impl Ledger for Memory {
 
     async fn account_groups(&self, _: Deadline) -> Result<Vec<AccountGroup>, UpstreamError> {
         Ok(Vec::new())
+    }
+}
+
+fn whose_account() -> Account {
+    Account {
+        id: AccountId::parse("5").expect("an id"),
+        group: None,
+        first_name: None,
+        last_name: None,
+        middle_name: None,
+        birthday: None,
+        gender: None,
+        email: None,
+        balance: None,
+        blocked: false,
+        turnover: None,
+        level: None,
+        coupons: Vec::new(),
+        identifiers: Vec::new(),
     }
 }
 
@@ -196,6 +240,46 @@ fn order(number: usize) -> Order {
     })
 }
 
+const SECRET: &str = "a master secret for tests of enough bytes";
+
+/// A room over the store at `url`.
+async fn room(url: &str, ledger: &Arc<Memory>, (secret, previous): (&str, Option<&str>)) -> Arc<Partner> {
+    let store = Arc::new(Store::open(&url.to_owned().into()).await.expect("the store opens"));
+    let entropy = Entropy::system();
+    let keys = Keys::derive(&secret.into(), previous.map(Into::into).as_ref(), entropy.clone());
+    let tools = Tools {
+        ledger: ledger.clone(),
+        store,
+        keys: Arc::new(keys),
+        clock: ledger.clock.clone(),
+        entropy,
+    };
+    let settling = SettlingConfig {
+        wait: Duration::from_secs(5),
+    };
+    Partner::start([].into(), settling, (TimeZone::UTC, Time::midnight()), tools)
+        .await
+        .expect("the room opens")
+}
+
+fn memory(fates: Vec<Fate>, shy: bool) -> Arc<Memory> {
+    let book = Book {
+        fates: fates.into(),
+        shy,
+        ..Book::default()
+    };
+    Arc::new(Memory {
+        book: Mutex::new(book),
+        clock: Clock::manual(friday_noon()),
+    })
+}
+
+fn caller() -> Caller {
+    Caller {
+        name: "delivery".into(),
+    }
+}
+
 /// One life of a process: its own runtime, that a crash ends.
 struct Life {
     runtime: tokio::runtime::Runtime,
@@ -203,41 +287,46 @@ struct Life {
 }
 
 impl Life {
-    fn begin(url: &str, ledger: &Arc<Memory>, clock: &Clock) -> Self {
+    fn begin(url: &str, ledger: &Arc<Memory>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        let room = runtime.block_on(async {
-            let store = Arc::new(Store::open(&url.to_owned().into()).await.expect("the store opens"));
-            let entropy = Entropy::system();
-            let keys = Keys::derive(
-                &"a master secret for tests of enough bytes".into(),
-                None,
-                entropy.clone(),
-            );
-            let tools = Tools {
-                ledger: ledger.clone(),
-                store,
-                keys: Arc::new(keys),
-                clock: clock.clone(),
-                entropy,
-            };
-            let settling = SettlingConfig {
-                wait: Duration::from_secs(5),
-            };
-            Partner::start([].into(), settling, TimeZone::UTC, tools)
-                .await
-                .expect("the room opens")
-        });
+        let room = runtime.block_on(room(url, ledger, (SECRET, None)));
         Self { runtime, room }
+    }
+
+    /// Time passes, and settling looks. When it hangs, the process dies and another starts.
+    fn settle(self, url: &str, ledger: &Arc<Memory>, seconds: u64) -> Self {
+        ledger.clock.advance(Duration::from_secs(seconds));
+        let room = self.room.clone();
+        let settled = self
+            .runtime
+            .block_on(async { tokio::time::timeout(Duration::from_millis(60), room.settle_due()).await });
+        drop(room);
+        if settled.is_err() {
+            self.again(url, ledger)
+        } else {
+            self
+        }
+    }
+
+    fn step(self, url: &str, ledger: &Arc<Memory>, step: Step) -> Self {
+        match step {
+            Step::Push(number) if self.push(number).is_some() => self,
+            Step::Push(_) | Step::Crash => self.again(url, ledger),
+            Step::Settle(seconds) => self.settle(url, ledger, seconds),
+        }
+    }
+
+    fn again(self, url: &str, ledger: &Arc<Memory>) -> Self {
+        self.end();
+        Self::begin(url, ledger)
     }
 
     /// Pushes an order; `true` when the partner was told that it is registered. `None`: no answer ever, the process has to die.
     fn push(&self, number: usize) -> Option<bool> {
-        let caller = Caller {
-            name: "delivery".into(),
-        };
+        let caller = caller();
         let work = self
             .room
             .operate(&caller, order(number), Deadline::within(Duration::ZERO));
@@ -246,7 +335,7 @@ impl Life {
             .block_on(async { tokio::time::timeout(Duration::from_millis(60), work).await });
         match answer.ok()? {
             Ok(operation) => Some(operation.state == State::Registered),
-            Err(PartnerError::InProgress | PartnerError::Overloaded) => Some(false),
+            Err(PartnerError::InProgress | PartnerError::Overloaded | PartnerError::Unavailable { .. }) => Some(false),
             Err(error) => panic!("{error}"),
         }
     }
@@ -268,10 +357,30 @@ fn steps() -> impl Strategy<Value = (Vec<Step>, Vec<Fate>)> {
         Just(Fate::DoneUnheard),
         Just(Fate::LostUnheard),
         Just(Fate::TurnedAway),
+        Just(Fate::Later),
+        Just(Fate::DoneTurnedAway),
         Just(Fate::DoneThenDeath),
         Just(Fate::DeathBefore),
     ];
     (prop::collection::vec(step, 1..14), prop::collection::vec(fate, 0..7))
+}
+
+fn store() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/state.db", folder.path().display());
+    (folder, url)
+}
+
+impl Memory {
+    /// What was booked; each once.
+    fn booked_once(&self) -> Vec<String> {
+        let mut booked = self.book.lock().expect("nobody panics").booked.clone();
+        booked.sort();
+        let all = booked.len();
+        booked.dedup();
+        assert_eq!(booked.len(), all, "something was booked twice");
+        booked
+    }
 }
 
 proptest! {
@@ -279,26 +388,11 @@ proptest! {
 
     #[test]
     fn whatever_happens_every_order_is_booked_once((steps, fates) in steps()) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let url = format!("sqlite://{}/state.db", folder.path().display());
-        let clock = Clock::manual(friday_noon());
-        let ledger = Arc::new(Memory { book: Mutex::default(), clock: clock.clone() });
-        ledger.book.lock().expect("nobody panics").fates = fates.into();
-        let mut life = Life::begin(&url, &ledger, &clock);
-        let again = |life: Life| { life.end(); Life::begin(&url, &ledger, &clock) };
-        let settle = |life: Life, seconds: u64| {
-            clock.advance(Duration::from_secs(seconds));
-            let room = life.room.clone();
-            let settled = life.runtime.block_on(async { tokio::time::timeout(Duration::from_millis(60), room.settle_due()).await });
-            drop(room);
-            if settled.is_err() { again(life) } else { life }
-        };
+        let (_folder, url) = store();
+        let ledger = memory(fates, false);
+        let mut life = Life::begin(&url, &ledger);
         for step in steps {
-            life = match step {
-                Step::Push(number) => if life.push(number).is_none() { again(life) } else { life },
-                Step::Crash => again(life),
-                Step::Settle(seconds) => settle(life, seconds),
-            };
+            life = life.step(&url, &ledger, step);
         }
         // The bad days are over: partners push until they hear that it is done.
         ledger.book.lock().expect("nobody panics").fates.clear();
@@ -307,19 +401,121 @@ proptest! {
             for _ in 0..40 {
                 done = life.push(number) == Some(true);
                 if done { break; }
-                life = settle(life, 7);
+                life = life.settle(&url, &ledger, 7);
             }
             prop_assert!(done, "order {number} is never done");
         }
-        let book = ledger.book.lock().expect("nobody panics");
-        for number in 0..2_u128 {
-            let guid = uuid::Uuid::from_u128(0x4000_8000_0000_0000_0001 + number).to_string();
-            let times = book.entries.iter().filter(|(_, check)| check.as_ref().is_some_and(|check| check.check_guid.as_deref() == Some(&guid))).count();
-            prop_assert_eq!(times, 1, "check {}", number);
-        }
-        let refills = book.entries.iter().filter(|(_, check)| check.is_none()).count();
-        prop_assert_eq!(refills, 2);
-        drop(book);
+        prop_assert_eq!(ledger.booked_once().len(), 4);
         life.end();
     }
+
+    #[test]
+    fn of_a_probonus_that_shows_nothing_no_order_is_booked_twice((steps, fates) in steps()) {
+        let (_folder, url) = store();
+        let ledger = memory(fates, true);
+        let mut life = Life::begin(&url, &ledger);
+        for step in steps {
+            life = life.step(&url, &ledger, step);
+        }
+        for number in 0..4 {
+            let _ = life.push(number);
+            life = life.settle(&url, &ledger, 30);
+        }
+        ledger.booked_once();
+        life.end();
+    }
+}
+
+#[tokio::test]
+async fn who_stood_still_while_another_took_over_sends_nothing_more() {
+    let (_folder, url) = store();
+    let ledger = memory(vec![Fate::Later], false);
+    let second = room(&url, &ledger, (SECRET, None)).await;
+    let first = room(&url, &ledger, (SECRET, None)).await;
+    let slow = tokio::spawn(async move {
+        let far = Deadline::within(Duration::from_secs(20));
+        first.operate(&caller(), order(0), far).await
+    });
+    while !ledger.book.lock().expect("nobody panics").fates.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Longer than its lease and than it takes to prove that it is absent, while it waits to send it again.
+    ledger.clock.advance(Duration::from_secs(7));
+    while ledger.booked_once().is_empty() {
+        second.settle_due().await;
+    }
+    let answer = slow.await.expect("the task ends");
+    assert!(matches!(answer, Err(PartnerError::InProgress)), "{answer:?}");
+    assert_eq!(ledger.booked_once().len(), 1);
+}
+
+#[tokio::test]
+async fn a_rotation_of_the_secret_makes_no_old_order_a_new_one() {
+    let (_folder, url) = store();
+    let ledger = memory(vec![Fate::Done, Fate::Done, Fate::DoneUnheard], false);
+    let far = || Deadline::within(Duration::from_secs(10));
+    ledger.book.lock().expect("nobody panics").unreadable = true;
+    let old = room(&url, &ledger, (SECRET, None)).await;
+    for number in [0, 2, 3] {
+        let done = old.operate(&caller(), order(number), far()).await.expect("an outcome");
+        assert_eq!(done.state == State::Registered, number != 3);
+    }
+    old.stop().await;
+    let (newer, newest) = (
+        "a newer secret for tests of enough bytes",
+        "the newest secret for tests of enough bytes",
+    );
+    ledger.book.lock().expect("nobody panics").unreadable = false;
+    let rotated = room(&url, &ledger, (newer, Some(SECRET))).await;
+    for number in [0, 2, 3] {
+        let again = loop {
+            ledger.clock.advance(Duration::from_secs(10));
+            rotated.settle_due().await;
+            let again = rotated
+                .operate(&caller(), order(number), far())
+                .await
+                .expect("an outcome");
+            if again.state == State::Registered {
+                break again;
+            }
+        };
+        assert!(again.replayed, "{again:?}");
+    }
+    rotated.stop().await;
+    // The first secret is gone: whether it is the same order cannot be told any more, but it is never a new one.
+    let late = room(&url, &ledger, (newest, Some(newer))).await;
+    for number in [0, 2, 3] {
+        let refused = late.operate(&caller(), order(number), far()).await;
+        assert!(matches!(
+            refused,
+            Err(PartnerError::CheckConflict | PartnerError::IdempotencyMismatch)
+        ));
+    }
+    assert_eq!(ledger.booked_once().len(), 3);
+}
+
+#[tokio::test]
+async fn what_was_left_untouched_is_carried_out_though_nobody_asks_again() {
+    let (_folder, url) = store();
+    let ledger = memory(Vec::new(), false);
+    let Order::Check(check) = order(0) else {
+        panic!("a check");
+    };
+    let by_phone = Order::Check(CheckOrder {
+        whose: Whose::Phone(Phone::from_e164("+79160000001").expect("a phone")),
+        ..check
+    });
+    // Its owner dies while it asks whose phone that is.
+    ledger.book.lock().expect("nobody panics").silent_search = true;
+    let first = room(&url, &ledger, (SECRET, None)).await;
+    let caller = caller();
+    let asked = first.operate(&caller, by_phone, Deadline::within(Duration::from_secs(10)));
+    assert!(tokio::time::timeout(Duration::from_millis(300), asked).await.is_err());
+    assert!(ledger.booked_once().is_empty());
+    let second = room(&url, &ledger, (SECRET, None)).await;
+    while ledger.booked_once().is_empty() {
+        second.settle_due().await;
+    }
+    second.stop().await;
+    assert_eq!(ledger.booked_once().len(), 1);
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Named, StateWord, caller, done, moment, sum};
+use super::{Named, StateWord, called, done, moment, sum};
 use crate::config::{PartnerConfig, Scope};
 use crate::http::body::Body;
 use crate::http::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts};
@@ -32,7 +32,7 @@ struct CheckState {
     check_guid: String,
     /// What became of it.
     state: StateWord,
-    /// Calls to ProBonus that may have left.
+    /// Recorded attempts to book it.
     attempts: i64,
     /// When it was first asked for.
     created_at: Timestamp,
@@ -104,8 +104,10 @@ struct CheckFields {
 
 fn guid(fields: &mut Fields) -> Option<uuid::Uuid> {
     let text = fields.required_text("check_guid", 1..=64)?;
-    // The form with dashes alone: one check, one spelling.
-    let guid = uuid::Uuid::try_parse(&text).ok().filter(|_| text.len() == 36);
+    // The form with dashes alone: one check, one spelling. Nothing but zeros is what forgetting to make one looks like.
+    let guid = uuid::Uuid::try_parse(&text)
+        .ok()
+        .filter(|guid| text.len() == 36 && !guid.is_nil());
     if guid.is_none() {
         fields.problem("check_guid", FieldCode::InvalidFormat);
     }
@@ -132,6 +134,26 @@ impl FromFields for CheckFields {
             external_number: external_number?,
             sums: [spent, discount, accrued, money],
             content,
+        })
+    }
+}
+
+impl CheckFields {
+    /// The order, when this partner may give it.
+    fn order(self, app: &App, config: Option<&PartnerConfig>) -> Result<CheckOrder, Problem> {
+        within(config, self.restaurant_code, self.unit_code)?;
+        let [bonus_spent, discount, bonus_accrued, money_spent] = self.sums;
+        Ok(CheckOrder {
+            check_guid: self.guid,
+            whose: self.whose.whose(app)?,
+            restaurant_code: self.restaurant_code,
+            unit_code: self.unit_code,
+            external_number: self.external_number,
+            bonus_spent,
+            discount,
+            bonus_accrued,
+            money_spent,
+            content: self.content,
         })
     }
 }
@@ -189,31 +211,13 @@ async fn check(
     headers: HeaderMap,
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
-    let caller = caller(&app, &headers, Scope::Checks).await?;
-    let Body(order) = Body::<CheckFields>::read(request, &app).await?;
-    within(
-        app.config.partners.get(&caller.name),
-        order.restaurant_code,
-        order.unit_code,
-    )?;
-    let [bonus_spent, discount, bonus_accrued, money_spent] = order.sums;
-    let order = CheckOrder {
-        check_guid: order.guid,
-        whose: order.whose.whose(&app)?,
-        restaurant_code: order.restaurant_code,
-        unit_code: order.unit_code,
-        external_number: order.external_number,
-        bonus_spent,
-        discount,
-        bonus_accrued,
-        money_spent,
-        content: order.content,
-    };
-    let operation = app
-        .partner
-        .operate(&caller, Order::Check(order), facts.deadline)
-        .await?;
-    Ok(done::<CheckState>(operation))
+    called(&app, &headers, (Scope::Checks, "order_check"), async |caller| {
+        let Body(order) = Body::<CheckFields>::read(request, &app).await?;
+        let order = order.order(&app, app.config.partners.get(&caller.name))?;
+        let operation = app.partner.operate(caller, Order::Check(order), facts.deadline).await?;
+        Ok(done::<CheckState>(operation))
+    })
+    .await
 }
 
 /// How an outside check stands.
@@ -232,8 +236,10 @@ async fn check_state(
     headers: HeaderMap,
     Path(guid): Path<String>,
 ) -> Result<Json<CheckState>, Problem> {
-    let caller = caller(&app, &headers, Scope::Checks).await?;
-    let guid = uuid::Uuid::try_parse(&guid).map_err(|_| Problem::new(ErrorCode::NotFound))?;
-    let operation = app.partner.status(&caller, "check", &guid.to_string()).await?;
-    Ok(Json(operation.into()))
+    called(&app, &headers, (Scope::Checks, "ask_check"), async |caller| {
+        let guid = uuid::Uuid::try_parse(&guid).map_err(|_| Problem::new(ErrorCode::NotFound))?;
+        let operation = app.partner.status(caller, "check", &guid.to_string()).await?;
+        Ok(Json(operation.into()))
+    })
+    .await
 }

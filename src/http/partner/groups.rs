@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller;
+use super::called;
 use crate::config::Scope;
 use crate::http::{App, Problem, RequestFacts};
 use crate::model::AccountGroup;
@@ -35,7 +35,9 @@ struct Groups {
     extensions(("x-problems" = json!(["too_many_requests", "upstream_invalid", "upstream_unavailable"]))),
 )]
 async fn groups(State(app): State<App>, facts: RequestFacts, headers: HeaderMap) -> Result<Json<Groups>, Problem> {
-    caller(&app, &headers, Scope::Guests).await?;
-    let items = app.partner.account_groups(facts.deadline).await?;
-    Ok(Json(Groups { items }))
+    called(&app, &headers, (Scope::Guests, "groups"), async |_| {
+        let items = app.partner.account_groups(facts.deadline).await?;
+        Ok(Json(Groups { items }))
+    })
+    .await
 }

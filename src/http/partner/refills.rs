@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Named, StateWord, caller, done, moment, sum};
-use crate::config::Scope;
+use super::{Named, StateWord, called, done, moment, sum};
+use crate::config::{PartnerConfig, Scope};
 use crate::http::body::Body;
 use crate::http::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts};
 use crate::model::Money;
@@ -33,7 +33,7 @@ struct RefillState {
     operation_id: String,
     /// What became of it.
     state: StateWord,
-    /// Calls to ProBonus that may have left.
+    /// Recorded attempts to give it.
     attempts: i64,
     /// When it was first asked for.
     created_at: Timestamp,
@@ -117,28 +117,33 @@ async fn refill(
     headers: HeaderMap,
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
-    let caller = caller(&app, &headers, Scope::Refills).await?;
-    let key = idempotency_key(&headers)?;
-    let Body(order) = Body::<RefillFields>::read(request, &app).await?;
-    let most = app
-        .config
-        .partners
-        .get(&caller.name)
-        .and_then(|config| config.max_refill);
-    if most.is_some_and(|most| order.amount > most) {
-        return Err(Problem::field("amount", FieldCode::OutOfRange));
+    called(&app, &headers, (Scope::Refills, "order_refill"), async |caller| {
+        let key = idempotency_key(&headers)?;
+        let Body(order) = Body::<RefillFields>::read(request, &app).await?;
+        let order = order.order(&app, app.config.partners.get(&caller.name), key)?;
+        let operation = app
+            .partner
+            .operate(caller, Order::Refill(order), facts.deadline)
+            .await?;
+        Ok(done::<RefillState>(operation))
+    })
+    .await
+}
+
+impl RefillFields {
+    /// The order, when this partner may give it.
+    fn order(self, app: &App, config: Option<&PartnerConfig>, key: String) -> Result<RefillOrder, Problem> {
+        let most = config.and_then(|config| config.max_refill);
+        if most.is_some_and(|most| self.amount > most) {
+            return Err(Problem::field("amount", FieldCode::OutOfRange));
+        }
+        Ok(RefillOrder {
+            key,
+            whose: self.whose.whose(app)?,
+            amount: self.amount,
+            comment: self.comment,
+        })
     }
-    let order = RefillOrder {
-        key,
-        whose: order.whose.whose(&app)?,
-        amount: order.amount,
-        comment: order.comment,
-    };
-    let operation = app
-        .partner
-        .operate(&caller, Order::Refill(order), facts.deadline)
-        .await?;
-    Ok(done::<RefillState>(operation))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
@@ -170,8 +175,10 @@ async fn refill_state(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Json<RefillState>, Problem> {
-    let caller = caller(&app, &headers, Scope::Refills).await?;
-    let id = uuid::Uuid::try_parse(&id).map_err(|_| Problem::new(ErrorCode::NotFound))?;
-    let operation = app.partner.status(&caller, "refill", &id.to_string()).await?;
-    Ok(Json(operation.into()))
+    called(&app, &headers, (Scope::Refills, "ask_refill"), async |caller| {
+        let id = uuid::Uuid::try_parse(&id).map_err(|_| Problem::new(ErrorCode::NotFound))?;
+        let operation = app.partner.status(caller, "refill", &id.to_string()).await?;
+        Ok(Json(operation.into()))
+    })
+    .await
 }

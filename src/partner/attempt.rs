@@ -1,0 +1,202 @@
+//! One recorded attempt: on disk as sent, then one call, then what came of it.
+
+use super::order::{Kept, What};
+use super::{Partner, PartnerError};
+use crate::clock::Deadline;
+use crate::model::{AccountId, OutsideCheck, Phone};
+use crate::probonus::{Effect, UpstreamError};
+use crate::store::{DaySum, OperationRow, Sent, Signal, account_subject};
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// ProBonus has it.
+    Registered,
+    /// ProBonus refused it for good.
+    Rejected,
+    /// It may have been done or not.
+    Unknown,
+    /// ProBonus turned it away and told when to come again. Whoever repeats it looks first.
+    TurnedAway,
+    /// Nothing was done for certain.
+    Undone(UpstreamError),
+}
+
+impl Partner {
+    /// One attempt. The statement that records it also proves that the operation is still ours, moments before the first byte leaves.
+    ///
+    /// # Errors
+    /// Nothing left: the operation is not ours any more, the day's sum is used up, or the store cannot be asked.
+    pub(super) async fn attempt(
+        &self,
+        row: &OperationRow,
+        account: &AccountId,
+        kept: &Kept,
+        day: Option<&DaySum>,
+        deadline: Deadline,
+    ) -> Result<Tried, PartnerError> {
+        let plain = serde_json::to_vec(kept).map_err(|_| PartnerError::Internal)?;
+        let sealed = self.keys.seal(crate::keys::Purpose::Operation, &row.key_tag, &plain);
+        let (lease_until_us, now_us) = (self.lease_until_us(), self.clock.now_us());
+        let sent = self.store.operation_sent(row, &sealed, lease_until_us, now_us, day);
+        match sent.await? {
+            Sent::Yes => {}
+            Sent::NotOurs => return Err(PartnerError::InProgress),
+            Sent::DayUsedUp => {
+                return Err(PartnerError::TooMany {
+                    retry_after: self.rest_of_day(),
+                });
+            }
+        }
+        let tried = match self.call(row, account, kept, deadline).await {
+            Ok(()) => Tried::Registered,
+            Err(error) => match error.effect() {
+                Effect::None => Tried::Undone(error),
+                Effect::Rejected => Tried::Rejected,
+                Effect::Unknown if error.retry_after().is_some() => Tried::TurnedAway,
+                Effect::Unknown => Tried::Unknown,
+            },
+        };
+        self.record(row, tried, account, kept, day).await;
+        Ok(tried)
+    }
+
+    /// Writes down what is certain. When that fails the row stays as sent, and settling finds out again what is known here.
+    async fn record(&self, row: &OperationRow, tried: Tried, account: &AccountId, kept: &Kept, day: Option<&DaySum>) {
+        match tried {
+            Tried::Registered => drop(self.registered(row, account, kept).await),
+            Tried::Rejected => {
+                if let Err(error) = self.store.operation_rejected(row, self.clock.now_us(), day).await {
+                    tracing::warn!(%error, "an operation's outcome could not be kept; it will be settled");
+                }
+            }
+            Tried::Unknown | Tried::TurnedAway | Tried::Undone(_) => {}
+        }
+    }
+
+    /// It is certain that ProBonus has it: that is kept, and the guest sees it. Whether it was news.
+    pub(super) async fn registered(&self, row: &OperationRow, account: &AccountId, kept: &Kept) -> bool {
+        let news = self.store.operation_registered(row, self.clock.now_us()).await;
+        if let Err(error) = &news {
+            tracing::warn!(%error, "an operation's outcome could not be kept; it will be settled");
+        }
+        self.show(account, kept).await;
+        news.unwrap_or(false)
+    }
+
+    /// The call itself.
+    async fn call(
+        &self,
+        row: &OperationRow,
+        account: &AccountId,
+        kept: &Kept,
+        deadline: Deadline,
+    ) -> Result<(), UpstreamError> {
+        match &kept.what {
+            What::Check { .. } => {
+                let check = outside_check(account, &kept.what).ok_or(UpstreamError::Invalid)?;
+                self.ledger.register_check(&check, deadline).await
+            }
+            What::Refill { amount, comment } => {
+                let comment = marked(comment.as_deref(), &mark(&row.id));
+                self.ledger.refill(account, *amount, &comment, deadline).await
+            }
+        }
+    }
+
+    /// The guest sees it at once, on every replica.
+    async fn show(&self, account: &AccountId, kept: &Kept) {
+        let now_us = self.clock.now_us();
+        let subject = account_subject(&self.keys, account);
+        let mut shown = self.store.outdate_views(&subject, now_us).await;
+        let mut told = self.store.tell(Signal::AccountChanged(account.clone())).await;
+        if let Some(phone) = kept.phone.as_deref().and_then(Phone::from_e164) {
+            let guest = self.guest_key(&phone);
+            shown = shown.and(self.store.outdate_views(&guest.0, now_us).await);
+            told = told.and(self.store.tell(Signal::GuestChanged(guest)).await);
+        }
+        if shown.is_err() || told.is_err() {
+            tracing::warn!(
+                "guests' views could not be outdated everywhere; they are at most as old as their freshness"
+            );
+        }
+    }
+}
+
+/// What every mark begins with, so that a partner's own numbers are not taken for one.
+const MARK: &str = "#gc-";
+
+/// Hexadecimal digits of a mark: enough that two of one account never meet.
+const MARK_DIGITS: usize = 12;
+
+/// The short mark by which a refill is found again: a piece of its random id, so that it stays the same whatever secret is in use.
+pub(super) fn mark(id: &str) -> String {
+    let digits = id.chars().filter(char::is_ascii_hexdigit).take(MARK_DIGITS);
+    MARK.chars().chain(digits).collect()
+}
+
+/// Whether a comment holds a whole mark, whosever.
+pub(super) fn has_mark(comment: &str) -> bool {
+    comment.split(MARK).skip(1).any(|rest| {
+        let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+        digits >= MARK_DIGITS
+    })
+}
+
+/// A comment with its mark.
+fn marked(comment: Option<&str>, mark: &str) -> String {
+    match comment.filter(|comment| !comment.is_empty()) {
+        Some(comment) => format!("{comment} {mark}"),
+        None => mark.to_owned(),
+    }
+}
+
+fn outside_check(account: &AccountId, what: &What) -> Option<OutsideCheck> {
+    match what.clone() {
+        What::Check {
+            guid,
+            restaurant,
+            unit,
+            number,
+            spent,
+            discount,
+            accrued,
+            money,
+            content,
+        } => Some(OutsideCheck {
+            check_guid: guid,
+            account_id: account.clone(),
+            restaurant_code: restaurant,
+            unit_code: unit,
+            external_number: number,
+            bonus_spent: spent,
+            discount,
+            bonus_accrued: accrued,
+            money_spent: money,
+            content,
+        }),
+        What::Refill { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_found_in_any_comment_and_nothing_else_is_taken_for_one() {
+        let mark = mark("0a8b7a52-8f6e-4a39-9a2b-0d5f0c7f3b11");
+        assert_eq!(mark, "#gc-0a8b7a528f6e");
+        assert!(has_mark(&marked(Some("За отзыв #1"), &mark)) && has_mark(&marked(None, &mark)));
+        for other in [
+            "",
+            "#gc-",
+            "За отзыв",
+            "заказ #123456789012",
+            "#gc-0a8b7a528f6",
+            "#gc-0a8b7a528f6x",
+        ] {
+            assert!(!has_mark(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! What ProBonus shows of an order: found, certainly absent, or neither.
+//!
+//! A GUID or a mark proves, whenever and however ProBonus dated the movement. Whatever else could be the order without saying so makes its
+//! absence unprovable: then nothing is sent again.
+
+use jiff::{Timestamp, ToSpan};
+
+use super::Partner;
+use super::attempt::{has_mark, mark};
+use super::order::{Kept, What};
+use crate::clock::Deadline;
+use crate::model::{AccountId, Check, CheckId, Money, Transaction};
+use crate::probonus::{History, UpstreamError};
+use crate::store::OperationRow;
+
+/// Clocks of ProBonus and ours may differ by this much, in seconds.
+const SKEW_S: i64 = 300;
+
+/// Checks that are opened to find one. Among more movements of the same sum nothing is proven absent.
+const MOST_CHECKS: usize = 100;
+
+/// What reading says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    Booked,
+    Absent,
+    Unprovable,
+}
+
+/// What a movement says about an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// It is the order.
+    Itself,
+    /// It is another's for certain.
+    Another,
+    /// It might be.
+    Silent,
+}
+
+/// How a movement stands to an order.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Not older than the order.
+    of_its_time: bool,
+    /// Its sum is one that the order makes.
+    fits: bool,
+}
+
+/// A check as it was ordered, for comparing.
+struct Wanted<'a> {
+    guid: String,
+    number: &'a str,
+    accrued: Money,
+    spent: Money,
+}
+
+impl Partner {
+    /// Reads whether ProBonus booked it.
+    pub(super) async fn look(
+        &self,
+        row: &OperationRow,
+        account: &AccountId,
+        kept: &Kept,
+        deadline: Deadline,
+    ) -> Result<Finding, UpstreamError> {
+        // The first attempt counts: any of them may be the one that was booked.
+        let since = Timestamp::from_microsecond(row.created_at_us).unwrap_or(Timestamp::MIN);
+        let since = since.checked_sub(SKEW_S.seconds()).unwrap_or(since);
+        // A day around it: ProBonus may see another day in the same moment.
+        let from = since.to_zoned_datetime(self.zone.clone()).date();
+        let today = self.clock.now().to_zoned_datetime(self.zone.clone()).date();
+        let history = History::Days {
+            from: from.checked_sub(1.day()).unwrap_or(from),
+            to: today.checked_add(1.day()).unwrap_or(today),
+        };
+        let entries = self.ledger.transactions(account, history, deadline).await?;
+        let (found, accrual) = match &kept.what {
+            What::Refill { amount, .. } => (refill_finding(&entries, since, *amount, &mark(&row.id)), *amount),
+            What::Check {
+                guid,
+                number,
+                spent,
+                accrued,
+                ..
+            } => {
+                let wanted = Wanted {
+                    guid: guid.to_string(),
+                    number,
+                    accrued: *accrued,
+                    spent: *spent,
+                };
+                (self.look_for_check(&entries, since, &wanted, deadline).await?, *accrued)
+            }
+        };
+        // An accrual that is on its way does not show in the history yet: one of the same sum might be it.
+        if found == Finding::Absent
+            && accrual > Money::ZERO
+            && self.ledger.pending(account, deadline).await?.contains(&accrual)
+        {
+            return Ok(Finding::Unprovable);
+        }
+        Ok(found)
+    }
+
+    async fn look_for_check(
+        &self,
+        entries: &[Transaction],
+        since: Timestamp,
+        wanted: &Wanted<'_>,
+        deadline: Deadline,
+    ) -> Result<Finding, UpstreamError> {
+        if entries.iter().any(|entry| wanted.is_named_by(entry)) {
+            return Ok(Finding::Booked);
+        }
+        // A purchase that moves no bonuses may leave no trace in the history of bonuses.
+        let traceless = wanted.accrued == Money::ZERO && wanted.spent == Money::ZERO;
+        let silent =
+            |entry: &&Transaction| entry.check_id.is_none() && entry.occurred_at >= since && wanted.fits(entry);
+        let mut doubtful = traceless || entries.iter().any(|entry| silent(&entry));
+        let mut opened: Vec<&CheckId> = Vec::new();
+        for entry in wanted.worth_opening(entries, since) {
+            let Some(id) = entry.check_id.as_ref().filter(|id| !opened.contains(id)) else {
+                continue;
+            };
+            let place = Place {
+                of_its_time: entry.occurred_at >= since,
+                fits: wanted.fits(entry),
+            };
+            if opened.len() >= MOST_CHECKS {
+                doubtful |= place.of_its_time && place.fits;
+                continue;
+            }
+            opened.push(id);
+            match wanted.word_of(self.ledger.check(id, deadline).await?.as_ref(), place) {
+                Word::Itself => return Ok(Finding::Booked),
+                Word::Silent => doubtful = true,
+                Word::Another => {}
+            }
+        }
+        Ok(if doubtful { Finding::Unprovable } else { Finding::Absent })
+    }
+}
+
+impl Wanted<'_> {
+    /// Whether a movement's own words name the order.
+    fn is_named_by(&self, entry: &Transaction) -> bool {
+        let named = |text: &str| text.to_ascii_lowercase().contains(&self.guid);
+        entry.comment.as_deref().is_some_and(named) || entry.check_id.as_ref().is_some_and(|id| named(id.as_str()))
+    }
+
+    /// Whether a movement's sum is one of those that the order makes: accrued and spent, apart or in one.
+    fn fits(&self, entry: &Transaction) -> bool {
+        let net = self.accrued.minor() - self.spent.minor();
+        let sums = [self.accrued.minor(), -self.spent.minor(), net];
+        sums.contains(&entry.amount.minor()) && entry.amount != Money::ZERO
+    }
+
+    /// Movements whose checks may be the order: first those that fit, then the others of its time.
+    fn worth_opening<'e>(&self, entries: &'e [Transaction], since: Timestamp) -> Vec<&'e Transaction> {
+        let (fit, others): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| self.fits(entry));
+        let of_its_time = others.into_iter().filter(|entry| entry.occurred_at >= since);
+        fit.into_iter().chain(of_its_time).collect()
+    }
+
+    /// What the check of a movement says. Its number alone proves only where time and sum fit, too.
+    fn word_of(&self, check: Option<&Check>, place: Place) -> Word {
+        let (guid, number) = check.map_or((None, None), |check| {
+            (check.check_guid.as_deref(), check.number.as_deref())
+        });
+        match (guid, number) {
+            (Some(found), _) if found.trim_matches(['{', '}']).eq_ignore_ascii_case(&self.guid) => Word::Itself,
+            (None, Some(found)) if found == self.number && place.of_its_time && place.fits => Word::Itself,
+            (None, Some(found)) if found == self.number && place.of_its_time => Word::Silent,
+            (None, None) if place.of_its_time && place.fits => Word::Silent,
+            _ => Word::Another,
+        }
+    }
+}
+
+/// A refill is found by its mark. A movement of the same sum might be it, unless it is a purchase's or has another's mark: ProBonus may
+/// show its own words instead of ours, or cut them off.
+fn refill_finding(entries: &[Transaction], since: Timestamp, amount: Money, mark: &str) -> Finding {
+    let comment = |entry: &Transaction| entry.comment.clone().unwrap_or_default();
+    if entries.iter().any(|entry| comment(entry).contains(mark)) {
+        return Finding::Booked;
+    }
+    let silent = |entry: &Transaction| {
+        entry.occurred_at >= since && entry.amount == amount && entry.check_id.is_none() && !has_mark(&comment(entry))
+    };
+    if entries.iter().any(silent) {
+        Finding::Unprovable
+    } else {
+        Finding::Absent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{TransactionId, TransactionKind};
+
+    const GUID: &str = "10000000-0000-4000-8000-000000000001";
+
+    fn money(kopecks: i64) -> Money {
+        Money::from_minor(kopecks).expect("a sum")
+    }
+
+    fn movement(amount: i64, comment: Option<&str>, check: Option<&str>) -> Transaction {
+        Transaction {
+            id: TransactionId::parse("1").expect("an id"),
+            occurred_at: Timestamp::UNIX_EPOCH,
+            kind: TransactionKind::Adjustment,
+            amount: money(amount),
+            balance_after: None,
+            check_id: check.map(|id| CheckId::parse(id).expect("an id")),
+            restaurant: None,
+            comment: comment.map(str::to_owned),
+        }
+    }
+
+    fn check(guid: Option<&str>, number: Option<&str>) -> Check {
+        Check {
+            id: CheckId::parse("7").expect("an id"),
+            number: number.map(str::to_owned),
+            restaurant: None,
+            opened_at: None,
+            closed_at: None,
+            items: Vec::new(),
+            total: None,
+            discount: None,
+            bonus_spent: None,
+            bonus_accrued: None,
+            money_spent: None,
+            account_id: None,
+            check_guid: guid.map(str::to_owned),
+        }
+    }
+
+    fn wanted() -> Wanted<'static> {
+        Wanted {
+            guid: GUID.into(),
+            number: "D-1",
+            accrued: money(500),
+            spent: money(200),
+        }
+    }
+
+    #[test]
+    fn a_refill_is_proven_by_its_mark_alone_and_whatever_could_be_it_makes_its_absence_unprovable() {
+        let (mark, other) = ("#gc-0a8b7a528f6e", "спасибо #gc-ffffffffffff");
+        let found = |entry: Transaction, since| refill_finding(&[entry], since, money(700), mark);
+        let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(1).expect("a moment"));
+        assert_eq!(
+            found(movement(700, Some("За отзыв #gc-0a8b7a528f6e"), None), later),
+            Finding::Booked
+        );
+        for silent in [None, Some("Пополнение через API"), Some("За отзыв #gc-0a8b")] {
+            assert_eq!(
+                found(movement(700, silent, None), now),
+                Finding::Unprovable,
+                "{silent:?}"
+            );
+            assert_eq!(found(movement(700, silent, None), later), Finding::Absent, "{silent:?}");
+            assert_eq!(found(movement(701, silent, None), now), Finding::Absent, "{silent:?}");
+            assert_eq!(
+                found(movement(700, silent, Some("7")), now),
+                Finding::Absent,
+                "a purchase"
+            );
+        }
+        assert_eq!(found(movement(700, Some(other), None), now), Finding::Absent);
+    }
+
+    #[test]
+    fn an_order_may_move_bonuses_apart_or_in_one() {
+        for (sum, fits) in [
+            (500, true),
+            (-200, true),
+            (300, true),
+            (200, false),
+            (-500, false),
+            (0, false),
+        ] {
+            assert_eq!(wanted().fits(&movement(sum, None, None)), fits, "{sum}");
+        }
+        let named = [
+            movement(1, Some("заказ {10000000-0000-4000-8000-000000000001}"), None),
+            movement(1, None, Some(GUID)),
+        ];
+        assert!(named.iter().all(|entry| wanted().is_named_by(entry)));
+    }
+
+    #[test]
+    fn a_guid_proves_always_a_number_only_in_its_place_and_silence_proves_nothing() {
+        let place = |of_its_time, fits| Place { of_its_time, fits };
+        let (here, long_ago, unlike) = (place(true, true), place(false, true), place(true, false));
+        let braced = format!("{{{GUID}}}");
+        for (found, place, word) in [
+            (Some(check(Some(&braced), None)), long_ago, Word::Itself),
+            (Some(check(Some("another"), Some("D-1"))), here, Word::Another),
+            (Some(check(None, Some("D-1"))), here, Word::Itself),
+            (Some(check(None, Some("D-1"))), unlike, Word::Silent),
+            (Some(check(None, Some("D-1"))), long_ago, Word::Another),
+            (Some(check(None, Some("D-2"))), here, Word::Another),
+            (Some(check(None, None)), here, Word::Silent),
+            (Some(check(None, None)), unlike, Word::Another),
+            (None, here, Word::Silent),
+            (None, long_ago, Word::Another),
+        ] {
+            assert_eq!(wanted().word_of(found.as_ref(), place), word, "{found:?}");
+        }
+    }
+}

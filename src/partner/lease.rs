@@ -1,0 +1,57 @@
+//! Whose turn it is: an operation is worked on by one owner, who says every other second that it lives.
+//!
+//! An owner that cannot say so in time stops before anybody else may begin: it measures its lease on its own steady clock, from before the
+//! statement that gave it, and looks at that before anything else whenever it comes to run again, also after a long standstill.
+
+use std::time::Duration;
+
+use super::{LEASE, Partner};
+use crate::clock::Deadline;
+use crate::store::OperationRow;
+
+/// A living owner says so this often.
+const BEAT: Duration = Duration::from_millis(LEASE.as_millis() as u64 / 3);
+
+impl Partner {
+    /// Until when a lease given now is believed, as the store keeps it.
+    pub(super) fn lease_until_us(&self) -> i64 {
+        self.clock.now_us() + i64::try_from(LEASE.as_micros()).unwrap_or(0)
+    }
+
+    /// Does `work` on an operation that was claimed, with its lease until `held`; `None` when the operation was lost meanwhile: then
+    /// `work` is dropped where it stands.
+    pub(super) async fn while_owned<T>(
+        &self,
+        row: &OperationRow,
+        held: Deadline,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::select! {
+            // In this order: after a standstill nothing goes on before the lease was looked at.
+            biased;
+            () = self.lost(row, held) => {
+                tracing::warn!(target: "audit", partner = row.partner.as_str(), event = "operation_lost", operation = row.id.as_str());
+                None
+            }
+            done = work => Some(done),
+        }
+    }
+
+    /// Keeps the lease; returns when it is lost.
+    async fn lost(&self, row: &OperationRow, mut held: Deadline) {
+        loop {
+            tokio::time::sleep(BEAT.min(held.remaining())).await;
+            if held.remaining().is_zero() {
+                return;
+            }
+            let renewed = Deadline::within(LEASE);
+            let said = self.store.operation_alive(row, self.lease_until_us());
+            match tokio::time::timeout_at(held.instant(), said).await {
+                Ok(Ok(true)) => held = renewed,
+                Ok(Ok(false)) | Err(_) => return,
+                // The store may be back before the lease is over.
+                Ok(Err(_)) => {}
+            }
+        }
+    }
+}
