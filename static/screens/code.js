@@ -24,12 +24,10 @@ export default function code({ root, signal }) {
     type: 'text',
     inputmode: 'numeric',
     autocomplete: 'one-time-code',
-    maxlength: length,
-    pattern: `[0-9]{${length}}`,
     class: 'code',
     spellcheck: 'false',
   });
-  const digits = field(input, { name: 'code', label: t('code.label', { n: length }) });
+  const digits = field(input, { name: 'code', label: '' });
   const heading = h('h1', null);
   const sent = h('p', { class: 'lead', id: 'code-sent' });
   const delivery = h('p', { class: 'small muted delivery', role: 'status' });
@@ -43,7 +41,10 @@ export default function code({ root, signal }) {
     {
       class: 'stack',
       novalidate: true,
-      onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void verify(input.value)),
+      onsubmit: (/** @type {Event} */ event) => {
+        event.preventDefault();
+        if (input.value.length === length) void verify(input.value);
+      },
     },
     entry,
     attempts,
@@ -71,7 +72,7 @@ export default function code({ root, signal }) {
   const clock = setInterval(tick, 1000);
   signal.addEventListener('abort', () => clearInterval(clock));
   draw();
-  void fromMessage(signal).then((text) => (text ? verify((input.value = text)) : undefined));
+  void fromMessage(signal).then((text) => (text?.length === length ? verify((input.value = text)) : undefined));
   watch();
 
   function watch() {
@@ -87,6 +88,11 @@ export default function code({ root, signal }) {
     });
     heading.textContent = t(call ? 'code.heading.call' : 'code.heading');
     safe.hidden = call;
+    length = challenge.code_length;
+    input.maxLength = length;
+    input.pattern = `[0-9]{${length}}`;
+    const label = digits.element.querySelector('label');
+    if (label) label.textContent = t('code.label', { n: length });
     fill(entry, call ? calling() : digits.element);
     fill(others, elsewhere());
     if (!call) input.focus({ preventScroll: true });
@@ -135,9 +141,6 @@ export default function code({ root, signal }) {
     void busy(resend, async () => {
       try {
         challenge = keep(await api.resendCode(challenge.challenge_id, channel));
-        length = challenge.code_length;
-        input.maxLength = length;
-        input.pattern = `[0-9]{${length}}`;
         digits.fail('');
         toast(t('code.resent'));
         draw();
@@ -156,7 +159,7 @@ export default function code({ root, signal }) {
 
   /** @param {string} text */
   async function verify(text) {
-    if (text.length !== length || form.getAttribute('aria-busy') === 'true') return;
+    if (form.getAttribute('aria-busy') === 'true') return;
     form.setAttribute('aria-busy', 'true');
     delivery.textContent = t('code.checking');
     try {
@@ -198,8 +201,8 @@ export default function code({ root, signal }) {
       challenge = { ...challenge, resend_in: 0 };
       tick();
     }
-    // A confirmed call stands for the code: any digits do.
-    if (state === 'confirmed') void verify('0'.repeat(length));
+    // A confirmed call stands for the code: there is nothing to type.
+    if (state === 'confirmed') void verify('');
     else delivery.textContent = challenge.channel === 'guest_call' && state !== 'failed' ? '' : t(`code.${state}`);
   }
 }
