@@ -11,6 +11,9 @@ use crate::clock::Clock;
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
+/// However long a gateway asks to be left alone, it is not left out for longer.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
 /// Failures are counted over this time, in halves: an uncertain one counts one.
 const WINDOW: Duration = Duration::from_mins(1);
 const HALVES: u32 = 3 * 2;
@@ -90,8 +93,9 @@ impl Breaker {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.steady();
         let weight = weight(outcome);
+        let pause = outcome.err().and_then(asked_pause).filter(|_| weight > 0);
         let Some(open) = &mut state.open else {
-            return state.count(weight, now);
+            return state.count(weight, pause, now);
         };
         // What was sent before the gateway was left out says nothing new.
         if !open.trying {
@@ -101,7 +105,7 @@ impl Breaker {
             *state = State::default();
             return Change::Closed;
         }
-        open.pause = (open.pause * 2).min(LONGEST_PAUSE);
+        open.pause = pause.unwrap_or_else(|| (open.pause * 2).min(LONGEST_PAUSE));
         open.until = now + open.pause;
         open.trying = false;
         Change::Nothing
@@ -128,18 +132,19 @@ impl Open {
 }
 
 impl State {
-    fn count(&mut self, weight: u32, now: Duration) -> Change {
+    fn count(&mut self, weight: u32, pause: Option<Duration>, now: Duration) -> Change {
         if now.saturating_sub(self.since) > WINDOW {
             self.since = now;
             self.halves = 0;
         }
         self.halves += weight;
-        if self.halves < HALVES {
+        if self.halves < HALVES && pause.is_none() {
             return Change::Nothing;
         }
+        let pause = pause.unwrap_or(FIRST_PAUSE);
         self.open = Some(Open {
-            until: now + FIRST_PAUSE,
-            pause: FIRST_PAUSE,
+            until: now + pause,
+            pause,
             trying: false,
             tries: 0,
         });
@@ -149,12 +154,23 @@ impl State {
 
 /// What an outcome says against the gateway, in halves of a failure.
 fn weight(outcome: Result<(), SendError>) -> u32 {
-    match outcome {
-        Err(SendError::Uncertain) => 1,
-        Err(SendError::Rejected(Auth | Sender | Balance)) => HALVES,
-        Err(SendError::Rejected(BadRequest | Content | Unavailable | AccountLimit)) => 2,
-        // Taken, or refused because of the phone.
-        Ok(()) | Err(SendError::Rejected(_)) => 0,
+    let Err(error) = outcome else {
+        return 0;
+    };
+    match error.reason() {
+        None => 1,
+        Some(Auth | Sender | Balance) => HALVES,
+        Some(BadRequest | Content | Unavailable | AccountLimit) => 2,
+        // Refused because of the phone.
+        Some(_) => 0,
+    }
+}
+
+/// How long the gateway asks to be left alone.
+fn asked_pause(error: SendError) -> Option<Duration> {
+    match error {
+        SendError::Later(_, wait) => Some(wait.clamp(FIRST_PAUSE, LONGEST_WAIT)),
+        _ => None,
     }
 }
 
@@ -218,6 +234,22 @@ mod tests {
         assert_eq!(breaker.tell(Err(SendError::Uncertain)), Change::Opened);
         let (_, breaker) = self::breaker(false);
         assert_eq!(breaker.tell(Err(SendError::Rejected(Reason::Auth))), Change::Opened);
+    }
+
+    #[test]
+    fn a_gateway_that_says_when_to_come_again_is_left_alone_until_then() {
+        let (clock, breaker) = breaker(false);
+        let busy = |wait| Err(SendError::Later(Reason::AccountLimit, Duration::from_secs(wait)));
+        assert_eq!(breaker.tell(busy(17)), Change::Opened);
+        assert_eq!(breaker.closed_for(), Some(Duration::from_secs(17)));
+        clock.advance(Duration::from_secs(17));
+        assert!(breaker.allows());
+        assert_eq!(breaker.tell(busy(1_000_000)), Change::Nothing);
+        assert_eq!(breaker.closed_for(), Some(LONGEST_WAIT));
+        let (_, breaker) = self::breaker(false);
+        let about_the_phone = Err(SendError::Later(Reason::RecipientLimit, LONGEST_WAIT));
+        assert_eq!(breaker.tell(about_the_phone), Change::Nothing);
+        assert!(breaker.allows());
     }
 
     #[test]

@@ -36,6 +36,17 @@ pub(super) struct Accepted {
     pub proof: Proof,
 }
 
+impl Accepted {
+    /// What a success without the word for it is taken for.
+    pub fn in_other_words(message: &Message<'_>) -> Self {
+        Self {
+            provider_id: Some(message.id.to_owned()),
+            balance: None,
+            proof: Proof::Code,
+        }
+    }
+}
+
 /// What the guest proves the phone by.
 pub(super) enum Proof {
     /// Our code.
@@ -140,10 +151,12 @@ impl Reason {
 
     /// Whether another gateway is tried with the same code.
     pub(super) fn goes_on(self) -> bool {
-        !matches!(
-            self,
-            Self::BadPhone | Self::RecipientLimit | Self::Duplicate | Self::Fraud
-        )
+        !matches!(self, Self::BadPhone | Self::Fraud) && !self.is_for_waiting()
+    }
+
+    /// Whether the phone has had its messages: the guest has to wait, whatever the gateway.
+    pub(super) fn is_for_waiting(self) -> bool {
+        matches!(self, Self::RecipientLimit | Self::Duplicate)
     }
 }
 
@@ -152,6 +165,10 @@ impl Reason {
 pub(super) enum SendError {
     /// It was not sent.
     Rejected(Reason),
+    /// It was not sent, and the gateway says after how long it may be tried again.
+    Later(Reason, Duration),
+    /// Success without the word that stands for it: only where nobody else can be asked is it taken for one.
+    Unsaid,
     /// It may have been sent: a timeout after the request left, a failure of the gateway, an answer that cannot be read.
     Uncertain,
 }
@@ -160,9 +177,30 @@ impl SendError {
     /// The word in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Rejected(reason) => reason.as_str(),
-            Self::Uncertain => "uncertain",
+            Self::Rejected(reason) | Self::Later(reason, _) => reason.as_str(),
+            Self::Unsaid | Self::Uncertain => "uncertain",
         }
+    }
+
+    /// Why it was not sent; `None` when it may have been.
+    pub fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Rejected(reason) | Self::Later(reason, _) => Some(reason),
+            Self::Unsaid | Self::Uncertain => None,
+        }
+    }
+
+    /// The time to wait that the gateway told; else none.
+    pub fn wait(self) -> Duration {
+        match self {
+            Self::Later(_, wait) => wait,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// A refusal for `reason`, with the gateway's time to wait when it told one.
+    pub fn refused(reason: Reason, wait: Option<Duration>) -> Self {
+        wait.map_or(Self::Rejected(reason), |wait| Self::Later(reason, wait))
     }
 }
 
@@ -199,12 +237,11 @@ pub(super) trait Gateway: Send + Sync {
 }
 
 /// The client of all gateways: no redirects, no proxies of the environment.
-pub(super) fn client() -> Result<reqwest::Client, reqwest::Error> {
+pub(super) fn client() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(2))
         .pool_idle_timeout(Duration::from_secs(20))
         .user_agent(concat!("guest-cabinet/", env!("CARGO_PKG_VERSION")))
-        .build()
 }

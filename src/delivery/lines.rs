@@ -1,11 +1,13 @@
 //! The configured gateways, each with what protects the rest from it: a breaker and a bound on messages at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, Change};
 use super::gateway::{self, Gateway, SendError};
+use super::public_only::PublicOnly;
 use super::{console, smsc, smsru, telegram, webhook};
 use crate::clock::{Clock, Deadline};
 use crate::config::{DeliveryConfig, GatewayName};
@@ -73,7 +75,9 @@ pub(super) fn lines(
     console: &console::Shown,
     clock: &Clock,
 ) -> Result<Vec<Line>, String> {
-    let http = gateway::client().map_err(|error| format!("delivery: {error}"))?;
+    let http = gateway::client()
+        .build()
+        .map_err(|error| format!("delivery: {error}"))?;
     let line = |name: &GatewayName| {
         let gateway = gateway(*name, config, public_url, console, &http, clock)
             .map_err(|problem| format!("delivery.{}: {problem}", name.as_str()))?;
@@ -98,12 +102,17 @@ fn gateway(
     let (http, clock) = (http.clone(), clock.clone());
     Ok(match name {
         GatewayName::Console => Box::new(console::Console::new(console.clone())),
-        GatewayName::Webhook => Box::new(webhook::Webhook::new(
-            config.webhook.clone().ok_or(MISSING)?,
-            http,
-            clock,
-        )?),
-        GatewayName::Smsru => Box::new(smsru::Smsru::new(config.smsru.clone().ok_or(MISSING)?, http)),
+        GatewayName::Webhook => {
+            let settings = config.webhook.clone().ok_or(MISSING)?;
+            let http = if settings.allow_private {
+                http
+            } else {
+                let http = gateway::client().dns_resolver(Arc::new(PublicOnly)).build();
+                http.map_err(|error| error.to_string())?
+            };
+            Box::new(webhook::Webhook::new(settings, http, clock)?)
+        }
+        GatewayName::Smsru => Box::new(smsru::Smsru::new(config.smsru.clone().ok_or(MISSING)?, http, clock)),
         GatewayName::Smsc => Box::new(smsc::Smsc::new(config.smsc.clone().ok_or(MISSING)?, http)),
         GatewayName::Telegram => {
             let settings = config.telegram.clone().ok_or(MISSING)?;
@@ -157,8 +166,7 @@ pub async fn check(config: &DeliveryConfig, public_url: &url::Url, clock: &Clock
         let answer = if line.gateway.tells_balance() {
             match line.ask_balance().await {
                 Ok(balance) => GatewayAnswer::Balance(balance),
-                Err(SendError::Rejected(reason)) => GatewayAnswer::Refused(reason),
-                Err(SendError::Uncertain) => GatewayAnswer::Silent,
+                Err(error) => error.reason().map_or(GatewayAnswer::Silent, GatewayAnswer::Refused),
             }
         } else {
             GatewayAnswer::NotAsked

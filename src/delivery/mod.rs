@@ -10,6 +10,7 @@ mod breaker;
 mod console;
 mod gateway;
 mod lines;
+mod public_only;
 mod reply;
 mod report;
 mod signature;

@@ -1,6 +1,7 @@
 //! Reading gateways' answers: bounded, within the deadline, numbers as numbers or as text.
 
-use reqwest::{RequestBuilder, StatusCode};
+use http::{HeaderMap, StatusCode};
+use reqwest::RequestBuilder;
 use serde_json::Value;
 
 use super::gateway::{Reason, SendError};
@@ -9,8 +10,11 @@ use crate::clock::Deadline;
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Sends `request` and reads status and body.
-pub(super) async fn exchange(request: RequestBuilder, deadline: Deadline) -> Result<(StatusCode, Vec<u8>), SendError> {
+/// Sends `request` and reads status, headers and body.
+pub(super) async fn exchange(
+    request: RequestBuilder,
+    deadline: Deadline,
+) -> Result<(StatusCode, HeaderMap, Vec<u8>), SendError> {
     let exchange = async {
         let mut response = request.send().await.map_err(|error| {
             if error.is_connect() || error.is_builder() {
@@ -26,7 +30,7 @@ pub(super) async fn exchange(request: RequestBuilder, deadline: Deadline) -> Res
             }
             body.extend_from_slice(&chunk);
         }
-        Ok((response.status(), body))
+        Ok((response.status(), std::mem::take(response.headers_mut()), body))
     };
     tokio::time::timeout_at(deadline.instant(), exchange)
         .await
@@ -35,7 +39,7 @@ pub(super) async fn exchange(request: RequestBuilder, deadline: Deadline) -> Res
 
 /// As [`exchange`], for gateways that always answer with a JSON object, whatever the status.
 pub(super) async fn json(request: RequestBuilder, deadline: Deadline) -> Result<Value, SendError> {
-    let (status, body) = exchange(request, deadline).await?;
+    let (status, _, body) = exchange(request, deadline).await?;
     if status.is_server_error() {
         return Err(SendError::Uncertain);
     }
@@ -51,16 +55,15 @@ pub(super) async fn json(request: RequestBuilder, deadline: Deadline) -> Result<
 /// A whole number that may stand there as text.
 pub(super) fn number(value: &Value) -> Option<i64> {
     match value {
-        Value::Number(number) => {
-            let whole = number
-                .as_f64()
-                .filter(|number| number.fract() == 0.0 && number.abs() < 1e15);
-            #[expect(clippy::cast_possible_truncation, reason = "whole and small, as just seen")]
-            number.as_i64().or_else(|| whole.map(|number| number as i64))
-        }
-        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),
         _ => None,
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "whole and small, as just seen")]
+fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
 }
 
 /// A sum of money that may stand there as text; for metrics only.
@@ -78,14 +81,14 @@ pub(super) fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// The last four of the digits that a gateway chose. A number has lost its leading zeros.
+/// The last four of the digits that a gateway chose. What was a number on its way has lost its leading zeros.
 pub(super) fn last_four(value: &Value) -> Option<String> {
     let digits = match value {
         Value::Number(_) => format!("{:04}", number(value).filter(|number| *number >= 0)?),
-        Value::String(text) => text.trim().to_owned(),
+        Value::String(text) if !text.trim().is_empty() => format!("{:0>4}", text.trim()),
         _ => return None,
     };
-    let sane = (4..=8).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let sane = digits.len() <= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
     sane.then(|| digits[digits.len() - 4..].to_owned())
 }
 
@@ -105,7 +108,7 @@ mod tests {
 
     #[test]
     fn numbers_come_as_numbers_and_as_text() {
-        for value in [json!(10), json!("10"), json!(10.0), json!(" 10 ")] {
+        for value in [json!(10), json!("10"), json!(10.0), json!(" 10 "), json!("10.0")] {
             assert_eq!((number(&value), sum(&value)), (Some(10), Some(10.0)), "{value}");
         }
         for value in [json!(null), json!("NaN"), json!("ten"), json!([10])] {
@@ -119,7 +122,9 @@ mod tests {
             (json!("0435"), Some("0435")),
             (json!(435), Some("0435")),
             (json!("120435"), Some("0435")),
-            (json!("435"), None),
+            (json!("435"), Some("0435")),
+            (json!(""), None),
+            (json!("123456789"), None),
             (json!(-1), None),
             (json!("12a4"), None),
             (json!(null), None),

@@ -1,5 +1,7 @@
 //! SMSC: short messages.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jiff::Timestamp;
@@ -14,6 +16,9 @@ use crate::clock::Deadline;
 use crate::config::{GatewayName, SmscConfig};
 use crate::keys::hex;
 use crate::model::Channel;
+
+/// Our address is refused for a while after many bad requests (error 4); asking on makes it longer.
+const BLOCKED_FOR: Duration = Duration::from_mins(5);
 
 /// The gateway.
 pub(super) struct Smsc {
@@ -43,8 +48,12 @@ impl Smsc {
         form.extend_from_slice(more);
         let answer = reply::json(self.http.post(format!("{base}/{path}")).form(&form), deadline).await?;
         // There is no status: the presence of an error decides.
-        if answer.get("error").is_some() || answer.get("error_code").is_some() {
-            return Err(SendError::Rejected(reason(number(&answer["error_code"]))));
+        if !answer["error"].is_null() || !answer["error_code"].is_null() {
+            let code = number(&answer["error_code"]);
+            return Err(SendError::refused(
+                reason(code),
+                (code == Some(4)).then_some(BLOCKED_FOR),
+            ));
         }
         Ok(answer)
     }

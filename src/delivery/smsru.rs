@@ -2,6 +2,8 @@
 
 mod report;
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -10,7 +12,7 @@ use serde_json::Value;
 use super::gateway::{Accepted, CallSeen, Gateway, Message, Proof, Reason, SendError};
 use super::reply::{self, dial, last_four, number, sum, text};
 use super::report::{Event, Report, ReportRefused};
-use crate::clock::Deadline;
+use crate::clock::{Clock, Deadline};
 use crate::config::{GatewayName, SmsruConfig};
 use crate::model::Channel;
 
@@ -19,11 +21,16 @@ pub(super) struct Smsru {
     config: SmsruConfig,
     channels: Vec<Channel>,
     http: reqwest::Client,
+    clock: Clock,
 }
 
+/// The life of a message that the gateway takes, in minutes.
+const TTL: RangeInclusive<i64> = 1..=1440;
+
 impl Smsru {
-    pub fn new(config: SmsruConfig, http: reqwest::Client) -> Self {
+    pub fn new(config: SmsruConfig, http: reqwest::Client, clock: Clock) -> Self {
         Self {
+            clock,
             channels: config.channels.iter().filter_map(|name| Channel::named(name)).collect(),
             config,
             http,
@@ -62,7 +69,10 @@ impl Gateway for Smsru {
             Channel::GuestCall => guest_call(&self.ask("/callcheck/add", &[("phone", phone)], deadline).await?),
             _ => {
                 let from = self.config.from.as_deref().map(|from| ("from", from));
-                let mut form = vec![("to", phone), ("msg", message.text)];
+                // A code that comes after its end only confuses the guest.
+                let left = message.expires_at.as_second() - self.clock.now().as_second();
+                let ttl = (left + 59).div_euclid(60).clamp(*TTL.start(), *TTL.end()).to_string();
+                let mut form = vec![("to", phone), ("msg", message.text), ("ttl", &ttl)];
                 form.extend(from.into_iter().chain(ip));
                 short_message(&self.ask("/sms/send", &form, deadline).await?)
             }
@@ -201,7 +211,7 @@ mod tests {
         let bare = json!({"status":"ERROR","status_text":"no"});
         assert_eq!(flash_call(&bare).err(), Some(SendError::Rejected(Reason::Unavailable)));
         assert_eq!(
-            flash_call(&json!({"status":"OK","code":"14"})).err(),
+            flash_call(&json!({"status":"OK","code":""})).err(),
             Some(SendError::Uncertain)
         );
         let markup = json!({"status":"OK","check_id":"1","call_phone":"<a>"});

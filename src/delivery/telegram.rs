@@ -1,5 +1,7 @@
 //! Telegram Gateway: a message in the messenger, for guests who have it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
@@ -85,7 +87,7 @@ fn read(answer: &Value) -> Result<Accepted, SendError> {
         }),
         Some(false) => Err(match answer["error"].as_str().unwrap_or_default() {
             "MESSAGE_ALREADY_SENT" => SendError::Uncertain,
-            error => SendError::Rejected(reason(error)),
+            error => SendError::refused(reason(error), flood_wait(error)),
         }),
         None => Err(SendError::Uncertain),
     }
@@ -101,6 +103,13 @@ fn reason(error: &str) -> Reason {
         error if error.starts_with("SENDER_") => Reason::Sender,
         _ => Reason::BadRequest,
     }
+}
+
+/// `FLOOD_WAIT_17`: seconds, where they are told.
+fn flood_wait(error: &str) -> Option<Duration> {
+    let (_, seconds) = error.split_once("FLOOD_WAIT_")?;
+    let digits = seconds.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().map(Duration::from_secs)
 }
 
 /// A report, signed with the hash of our token over moment and body.
@@ -133,7 +142,11 @@ mod tests {
     #[test]
     fn errors_are_told_apart() {
         let of = |error: &str| read(&json!({ "ok": false, "error": error })).err();
-        assert_eq!(of("FLOOD_WAIT_17"), Some(SendError::Rejected(Reason::AccountLimit)));
+        assert_eq!(
+            of("FLOOD_WAIT_17"),
+            Some(SendError::Later(Reason::AccountLimit, Duration::from_secs(17)))
+        );
+        assert_eq!(of("FLOOD_WAIT"), Some(SendError::Rejected(Reason::AccountLimit)));
         assert_eq!(
             of("PHONE_NUMBER_NOT_FOUND"),
             Some(SendError::Rejected(Reason::Unreachable))

@@ -38,6 +38,7 @@ pub(super) async fn run(room: Arc<Delivery>) {
             _ = beat.tick() => {}
             () = room.stop.cancelled() => return,
         }
+        room.give_up().await;
         room.watch_calls().await;
         room.ask_balances(beats.is_multiple_of(BALANCE_BEATS));
         if beats % TIDY_BEATS == TIDY_BEATS - 1 {
@@ -102,13 +103,17 @@ impl Delivery {
         }
     }
 
-    /// Gives up messages whose sender is gone, and removes what is over, in bounded batches.
-    pub async fn tidy_up(&self) {
+    /// Gives up messages whose sender is gone: whether they were sent nobody knows, and they are not sent again.
+    pub async fn give_up(&self) {
         let now_us = self.clock.now_us();
         for id in self.store.orphaned_messages(now_us, BATCH).await.unwrap_or_default() {
-            // Whether it was sent nobody knows: it is not sent again.
             let _ = self.store.message_failed(&id, "sending", now_us).await;
         }
+    }
+
+    /// Removes what is over, in bounded batches.
+    pub async fn tidy_up(&self) {
+        let now_us = self.clock.now_us();
         for _ in 0..BATCHES {
             let removed = self.store.prune_messages(now_us, BATCH).await.unwrap_or(0);
             metrics::counter!("cabinet_rows_removed_total").increment(removed);

@@ -1,17 +1,20 @@
 //! The operator's own receiver, signed by Standard Webhooks: whatever gateway there is, a few lines of the operator's reach it.
 //!
 //! It is sent `otp.send` and answers 204, or `{"accepted": true, "challenge"?: {"kind": "our_code" | "digits" | "guest_call", "expected"?,
-//! "dial"?}}`, or `{"accepted": false, "reason"}`. It may report `otp.delivery` (`{"attempt_id", "status": "delivered" | "failed"}`) and
+//! "dial"?}}`, or `{"accepted": false, "reason", "retry_after"?}`. Any other success says nothing. It may report `otp.delivery` (`{"attempt_id", "status": "delivered" | "failed"}`) and
 //! `otp.confirmed` (`{"attempt_id"}`: the guest's call came) to `/callbacks/webhook`, signed the same way with a secret of their own.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
+use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
-use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::gateway::{Accepted, Gateway, Message, Proof, Reason, SendError};
-use super::reply::{self, dial, last_four};
+use super::public_only;
+use super::reply::{self, dial, last_four, number};
 use super::report::{Event, Fate, Report, ReportRefused};
 use super::signature;
 use crate::clock::{Clock, Deadline};
@@ -30,7 +33,7 @@ pub(super) struct Webhook {
 
 impl Webhook {
     pub fn new(config: WebhookConfig, http: reqwest::Client, clock: Clock) -> Result<Self, String> {
-        if !config.allow_private && is_private(&config.url) {
+        if !config.allow_private && public_only::names_private(&config.url) {
             return Err("url names a private address; set delivery.webhook.allow_private = true to allow that".into());
         }
         let report_secrets = [&config.report_secret, &config.report_secret_previous];
@@ -42,15 +45,6 @@ impl Webhook {
             http,
             clock,
         })
-    }
-}
-
-/// Whether the address is literally one of a private network. Loopback is this machine and always allowed.
-fn is_private(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_private() || ip.is_link_local() || ip.is_unspecified(),
-        Some(url::Host::Ipv6(ip)) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified(),
-        _ => false,
     }
 }
 
@@ -91,8 +85,8 @@ impl Gateway for Webhook {
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", signature::sign(&self.key, &id, seconds, &body))
             .body(body);
-        let (status, answer) = reply::exchange(request, deadline).await?;
-        let proof = read(status, &answer, message.channel)?;
+        let (status, headers, answer) = reply::exchange(request, deadline).await?;
+        let proof = read(status, retry_after(&headers), &answer, message.channel)?;
         Ok(Accepted {
             provider_id: Some(message.id.to_owned()),
             balance: None,
@@ -110,7 +104,7 @@ impl Gateway for Webhook {
         let fate = match (told["type"].as_str(), told["data"]["status"].as_str()) {
             (Some("otp.confirmed"), _) => Fate::Confirmed,
             (Some("otp.delivery"), Some("delivered")) => Fate::Delivered,
-            (Some("otp.delivery"), Some("failed")) => Fate::Failed,
+            (Some("otp.delivery"), Some("failed" | "expired")) => Fate::Failed,
             // Kinds and states that came later.
             _ => return Ok(Vec::new()),
         };
@@ -121,31 +115,32 @@ impl Gateway for Webhook {
     }
 }
 
-fn read(status: StatusCode, body: &[u8], channel: Channel) -> Result<Proof, SendError> {
+fn read(status: StatusCode, retry_after: Option<Duration>, body: &[u8], channel: Channel) -> Result<Proof, SendError> {
     let answer: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    match status.as_u16() {
-        200..=299 => {}
+    let named = Reason::named(answer["reason"].as_str().unwrap_or_default());
+    let seconds = number(&answer["retry_after"]).and_then(|seconds| u64::try_from(seconds).ok());
+    let wait = seconds.map(Duration::from_secs).or(retry_after);
+    let refused = |usual| Err(SendError::refused(named.unwrap_or(usual), wait));
+    match (status.as_u16(), answer["accepted"].as_bool()) {
+        (204, _) => proof(&Value::Null, channel),
+        (200..=299, Some(true)) => proof(&answer["challenge"], channel),
+        (200..=299, Some(false)) => refused(Reason::Unavailable),
+        (200..=299, None) if body.trim_ascii().is_empty() || answer.is_object() => Err(SendError::Unsaid),
+        (300..=399, _) => Err(SendError::Rejected(Reason::Unavailable)),
         // 410 is the scheme's word for "stop".
-        401 | 403 | 410 => return Err(SendError::Rejected(Reason::Auth)),
-        429 => return Err(SendError::Rejected(Reason::AccountLimit)),
+        (401 | 403 | 410, _) => Err(SendError::Rejected(Reason::Auth)),
+        (429, _) => refused(Reason::AccountLimit),
         // Turned away before anything was done.
-        400..=499 => return Err(SendError::Rejected(named_reason(&answer).unwrap_or(Reason::BadRequest))),
-        300..=399 => return Err(SendError::Rejected(Reason::Unavailable)),
-        _ => return Err(SendError::Uncertain),
-    }
-    match answer["accepted"].as_bool() {
-        Some(false) => Err(SendError::Rejected(
-            named_reason(&answer).unwrap_or(Reason::Unavailable),
-        )),
-        Some(true) => proof(&answer["challenge"], channel),
-        // Success without the word: most receivers say no more than that.
-        None if body.trim_ascii().is_empty() || answer.is_object() => proof(&Value::Null, channel),
-        None => Err(SendError::Uncertain),
+        (400..=499, _) => refused(Reason::BadRequest),
+        (503, _) if retry_after.is_some() => refused(Reason::Unavailable),
+        _ => Err(SendError::Uncertain),
     }
 }
 
-fn named_reason(answer: &Value) -> Option<Reason> {
-    Reason::named(answer["reason"].as_str()?)
+/// The header in seconds; dates are not understood.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// Without digits or a number to call, a call proves nothing.
@@ -172,7 +167,7 @@ mod tests {
     fn answers_are_taken_at_their_word() {
         let of = |status: u16, body: &str| {
             let status = StatusCode::from_u16(status).expect("a status");
-            read(status, body.as_bytes(), Channel::Sms).map(drop)
+            read(status, None, body.as_bytes(), Channel::Sms).map(drop)
         };
         let rejected = |reason| Err(SendError::Rejected(reason));
         for (status, body, outcome) in [
@@ -185,18 +180,35 @@ mod tests {
             ),
             (200, r#"{"accepted":false,"reason":"?"}"#, rejected(Reason::Unavailable)),
             (422, r#"{"reason":"stop_list"}"#, rejected(Reason::StopList)),
+            (
+                200,
+                r#"{"accepted":false,"reason":"recipient_limit","retry_after":90}"#,
+                Err(SendError::Later(Reason::RecipientLimit, Duration::from_secs(90))),
+            ),
+            (200, "{}", Err(SendError::Unsaid)),
+            (202, "", Err(SendError::Unsaid)),
+            (200, r#"{"accepted":"yes"}"#, Err(SendError::Unsaid)),
             (200, "<html>", Err(SendError::Uncertain)),
+            (429, "", rejected(Reason::AccountLimit)),
+            (503, "", Err(SendError::Uncertain)),
             (302, "", rejected(Reason::Unavailable)),
             (410, "", rejected(Reason::Auth)),
             (500, r#"{"accepted":true}"#, Err(SendError::Uncertain)),
         ] {
             assert_eq!(of(status, body), outcome, "{status} {body}");
         }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RETRY_AFTER, 30.into());
+        for (status, reason) in [(429, Reason::AccountLimit), (503, Reason::Unavailable)] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let later = read(status, retry_after(&headers), b"", Channel::Sms).err();
+            assert_eq!(later, Some(SendError::Later(reason, Duration::from_secs(30))));
+        }
     }
 
     #[test]
     fn calls_need_digits_or_a_number() {
-        let of = |body: Value, channel| read(StatusCode::OK, body.to_string().as_bytes(), channel);
+        let of = |body: Value, channel| read(StatusCode::OK, None, body.to_string().as_bytes(), channel);
         let with = |challenge: Value| json!({ "accepted": true, "challenge": challenge });
         let call = with(json!({ "kind": "guest_call", "dial": "+7 800 500-82-75" }));
         assert!(matches!(of(call, Channel::GuestCall), Ok(Proof::Call { dial, .. }) if dial == "+78005008275"));

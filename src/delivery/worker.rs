@@ -23,11 +23,19 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Gateways tried for one message.
 const TRIES: usize = 2;
 
-/// A replica that holds a message longer than this is gone.
-const LEASE_US: i64 = 30_000_000;
+/// What a message may take beyond its gateways' time, mostly for keeping what became of it.
+const SPARE: Duration = Duration::from_secs(8);
 
 /// What is known of a message's fate is kept with so many tries, a beat apart.
 const RECORDINGS: usize = 5;
+
+/// What the guest may do about a message that was not sent.
+enum NotSent {
+    /// Ask for another at once.
+    Free,
+    /// The phone has had its messages: wait as long as the usual pause, and so long at least.
+    Wait(Duration),
+}
 
 pub(super) async fn run(room: Arc<Delivery>) {
     let mut beat = tokio::time::interval(BEAT);
@@ -50,7 +58,7 @@ async fn drain(room: &Arc<Delivery>) {
             () = room.stop.cancelled() => return,
         };
         let now_us = room.clock.now_us();
-        match room.store.claim_message(now_us + LEASE_US, now_us).await {
+        match room.store.claim_message(now_us + room.lease_us(), now_us).await {
             Ok(Some(row)) => {
                 let sender = room.clone();
                 room.tasks.spawn(async move {
@@ -68,6 +76,16 @@ async fn drain(room: &Arc<Delivery>) {
 }
 
 impl Delivery {
+    /// A replica that holds a message longer than this is gone, in microseconds.
+    fn lease_us(&self) -> i64 {
+        i64::try_from((self.whole_time() + SPARE).as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// The time of all gateways together.
+    fn whole_time(&self) -> Duration {
+        self.timeout * 3 / 2
+    }
+
     async fn deliver(&self, row: &Claimed) {
         let opened = self.keys.open(Purpose::Outbox, &row.id, &row.sealed);
         let content: Option<Content> = opened.and_then(|plain| serde_json::from_slice(&plain).ok());
@@ -77,10 +95,10 @@ impl Delivery {
                 self.through_gateways(row, content, phone).await
             }
             // Sealed under a secret that is gone, or the phone's call is waited for already.
-            _ => None,
+            _ => Err(NotSent::Free),
         };
         for _ in 0..RECORDINGS {
-            if self.record(row, sent.as_ref()).await.is_ok() {
+            if self.record(row, &sent).await.is_ok() {
                 return;
             }
             tokio::time::sleep(BEAT).await;
@@ -98,12 +116,22 @@ impl Delivery {
         open.unwrap_or(true)
     }
 
-    async fn record(&self, row: &Claimed, sent: Option<&(&Line, Accepted)>) -> Result<(), StoreError> {
+    async fn record(&self, row: &Claimed, sent: &Result<(&Line, Accepted), NotSent>) -> Result<(), StoreError> {
         let now_us = self.clock.now_us();
-        let Some((line, accepted)) = sent else {
-            self.store.message_failed(&row.id, "sending", now_us).await?;
-            tracing::warn!("a code could not be sent by any gateway");
-            return Ok(());
+        let (line, accepted) = match sent {
+            Ok((line, accepted)) => (line, accepted),
+            Err(NotSent::Free) => {
+                self.store.message_failed(&row.id, "sending", now_us).await?;
+                tracing::warn!("a code could not be sent by any gateway");
+                return Ok(());
+            }
+            Err(NotSent::Wait(time)) => {
+                let time_us = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+                return self
+                    .store
+                    .message_refused(&row.id, now_us.saturating_add(time_us))
+                    .await;
+            }
         };
         let provider_tag = accepted.provider_id.as_ref().map(|id| {
             let parts: &[&[u8]] = &[b"provider", line.name().as_bytes(), id.as_bytes()];
@@ -131,7 +159,12 @@ impl Delivery {
         self.store.message_sent(row, &message).await
     }
 
-    async fn through_gateways(&self, row: &Claimed, content: &Content, phone: &Phone) -> Option<(&Line, Accepted)> {
+    async fn through_gateways(
+        &self,
+        row: &Claimed,
+        content: &Content,
+        phone: &Phone,
+    ) -> Result<(&Line, Accepted), NotSent> {
         let text = self.texts.text(&content.code, content.platform, &content.language);
         let message = Message {
             id: &hex(&row.id),
@@ -143,7 +176,7 @@ impl Delivery {
             guest_ip: content.ip,
             expires_at: Timestamp::from_microsecond(row.expires_at_us).unwrap_or(Timestamp::MAX),
         };
-        let deadline = Deadline::within(self.timeout * 3 / 2);
+        let deadline = Deadline::within(self.whole_time());
         let offering: Vec<&Line> = self.lines.iter().filter(|line| line.offers(content.channel)).collect();
         let mut tries = 0;
         for (index, line) in offering.iter().copied().enumerate() {
@@ -155,20 +188,37 @@ impl Delivery {
                 continue;
             };
             tries += 1;
-            match self.through(line, &message, deadline.at_most(self.timeout)).await {
-                Ok(accepted) => return Some((line, accepted)),
-                Err(SendError::Rejected(reason)) if !reason.goes_on() => return None,
+            let is_only = offering.len() == 1;
+            let outcome = self
+                .through(line, is_only, &message, deadline.at_most(self.timeout))
+                .await;
+            let error = match outcome {
+                Ok(accepted) => return Ok((line, accepted)),
+                Err(error) => error,
+            };
+            match error.reason() {
+                Some(reason) if reason.is_for_waiting() => return Err(NotSent::Wait(error.wait())),
+                Some(reason) if !reason.goes_on() => return Err(NotSent::Free),
                 // A call that may have been made: its digits, or the number to be called, are unknown.
-                Err(SendError::Uncertain) if is_call(content.channel) => return None,
-                Err(_) => {}
+                None if is_call(content.channel) => return Err(NotSent::Free),
+                _ => {}
             }
         }
-        None
+        Err(NotSent::Free)
     }
 
-    async fn through(&self, line: &Line, message: &Message<'_>, deadline: Deadline) -> Result<Accepted, SendError> {
+    async fn through(
+        &self,
+        line: &Line,
+        is_only: bool,
+        message: &Message<'_>,
+        deadline: Deadline,
+    ) -> Result<Accepted, SendError> {
         let started = self.clock.steady();
-        let outcome = line.gateway.send(message, deadline).await;
+        let outcome = match line.gateway.send(message, deadline).await {
+            Err(SendError::Unsaid) if is_only && !is_call(message.channel) => Ok(Accepted::in_other_words(message)),
+            outcome => outcome,
+        };
         let took = self.clock.steady().saturating_sub(started);
         let (name, plain) = (line.name(), outcome.as_ref().map(drop).map_err(|error| *error));
         let word = plain.err().map_or("sent", SendError::as_str);
@@ -178,8 +228,14 @@ impl Delivery {
         if let Ok(accepted) = &outcome {
             line.show_balance(accepted.balance);
         } else {
-            let phone = message.phone.masked();
-            tracing::warn!(gateway = name, reason = word, phone, "a gateway did not take a code");
+            let (phone, attempt) = (message.phone.masked(), message.id);
+            tracing::warn!(
+                gateway = name,
+                reason = word,
+                phone,
+                attempt,
+                "a gateway did not take a code"
+            );
         }
         outcome
     }

@@ -28,6 +28,7 @@ impl From<SignInError> for Problem {
                 attempts_left: Some(attempts_left),
                 ..Self::new(ErrorCode::CodeIncorrect)
             },
+            SignInError::CodeMissing => Self::field("code", FieldCode::Required),
             SignInError::CodeMalformed => Self::field("code", FieldCode::InvalidFormat),
             SignInError::DeliveryUnavailable { retry_after } => {
                 Self::new(ErrorCode::DeliveryUnavailable).retry_after(retry_after)

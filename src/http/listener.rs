@@ -7,7 +7,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures_util::FutureExt;
 use http::{Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -29,6 +28,9 @@ const UNREAD: Duration = Duration::from_secs(30);
 
 /// After a failed accept (no file descriptors left) the next is tried this much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// When nobody came out of the kernel's queue for so long, it is empty.
+const LAST_CALL: Duration = Duration::from_millis(20);
 
 /// At a stop, connections are first asked to close while new ones are still accepted, for at most this long.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -103,11 +105,24 @@ async fn accept(socket: TcpListener, edge: Edge, max_connections: usize, stop: C
             }
         }
     }
-    // Whoever is already in the kernel's queue is still served.
-    while let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
+    // Whoever is in the kernel's queue already is still served: closing the socket would cut them off.
+    turn_away(&socket);
+    while let Ok(Ok((stream, peer))) = tokio::time::timeout(LAST_CALL, socket.accept()).await {
         tokio::spawn(connection(stream, peer, edge.clone(), &connections));
     }
     connections
+}
+
+/// From now on the kernel drops whoever knocks at the socket: they knock again, and find it closed. What is in its queue stays there.
+fn turn_away(socket: &TcpListener) {
+    #[cfg(target_os = "linux")]
+    {
+        // A packet filter's one instruction: return, keeping nothing.
+        const DROP_ALL: socket2::SockFilter = socket2::SockFilter::new(0x06, 0, 0, 0);
+        let _ = socket2::SockRef::from(socket).attach_filter(&[DROP_ALL]);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
 }
 
 fn connection(

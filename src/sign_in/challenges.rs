@@ -9,7 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::codes::{self, ChallengeId};
 use super::limits::{WrongCodes, micros};
 use super::sessions::{Device, Grant, SessionKind};
-use super::{ATTEMPTS, AccountState, CHOSEN_ATTEMPTS, CHOSEN_DIGITS, CODE_LENGTH, PROBE_TIME, SignIn, SignInError};
+use super::{
+    ATTEMPTS, AccountState, CHOSEN_ATTEMPTS, CHOSEN_DIGITS, CHOSEN_LIFE, CODE_LENGTH, PROBE_TIME, SignIn, SignInError,
+};
 use crate::clock::Deadline;
 use crate::config::TestPhone;
 use crate::delivery::{DeliveryState, Order, Progress};
@@ -21,7 +23,7 @@ use crate::store::{ChallengeRow, Try};
 pub struct Ask<'a> {
     /// The phone.
     pub phone: Phone,
-    /// By which channel; the first offered one when not said.
+    /// By which channel; when not said, the first offered one that works now.
     pub channel: Option<Channel>,
     /// For which platform.
     pub platform: Platform,
@@ -50,7 +52,7 @@ pub struct Asked {
     pub resend_in: Duration,
     /// Tries left.
     pub attempts_left: u32,
-    /// Digits to be typed.
+    /// Digits to be typed; none when the guest's call stands for them.
     pub code_length: u32,
 }
 
@@ -58,7 +60,7 @@ pub struct Asked {
 pub struct Verify<'a> {
     /// The challenge.
     pub id: &'a ChallengeId,
-    /// Six digits, or the last four of the number that called.
+    /// Six digits, or the last four of the number that called; may be empty when the guest's own call stands for them.
     pub code: &'a str,
     /// Which kind of session is wanted.
     pub kind: SessionKind,
@@ -95,6 +97,10 @@ impl SignIn {
         let code = test.map_or_else(|| id.code(&self.keys), |test| test.code.clone());
         let now_us = self.clock.now_us();
         let id_tag = id.tags(&self.keys).0.to_vec();
+        let life = match channel {
+            Channel::FlashCall => self.config.challenge_ttl.min(CHOSEN_LIFE),
+            _ => self.config.challenge_ttl,
+        };
         let row = ChallengeRow {
             phone_sealed: self.seal_phone(&id_tag, &guest.phone),
             id_tag,
@@ -106,7 +112,7 @@ impl SignIn {
             attempts: 0,
             // The fixed code of a test number is worth nothing beyond its day.
             expires_at_us: now_us
-                .saturating_add(micros(self.config.challenge_ttl))
+                .saturating_add(micros(life))
                 .min(test.map_or(i64::MAX, |test| test.valid_until.as_microsecond())),
             resend_at_us: next_us.0,
             is_confirmed: false,
@@ -249,6 +255,9 @@ impl SignIn {
         if row.is_confirmed {
             return Ok((true, ATTEMPTS));
         }
+        if verify.code.is_empty() {
+            return Err(SignInError::CodeMissing);
+        }
         if verify.code.len() != CHOSEN_DIGITS as usize {
             return Ok((verify.id.is_code(&self.keys, verify.code, &row.code_tag), ATTEMPTS));
         }
@@ -316,6 +325,7 @@ impl SignIn {
         let until = |us: i64| Duration::from_micros(u64::try_from(us - now_us).unwrap_or(0));
         let (code_length, most) = match channel {
             Channel::FlashCall => (CHOSEN_DIGITS, CHOSEN_ATTEMPTS),
+            Channel::GuestCall => (0, ATTEMPTS),
             _ => (CODE_LENGTH, ATTEMPTS),
         };
         Asked {
@@ -333,7 +343,11 @@ impl SignIn {
     fn offered(&self, channel: Option<Channel>) -> Result<Channel, SignInError> {
         let offered = self.delivery.channels();
         match channel {
-            None => offered.first().copied().ok_or(SignInError::ChannelNotOffered),
+            None => {
+                let works = |channel: &&Channel| self.delivery.closed_for(**channel).is_none();
+                let first = offered.iter().find(works).or(offered.first());
+                first.copied().ok_or(SignInError::ChannelNotOffered)
+            }
             Some(channel) if offered.contains(&channel) => Ok(channel),
             Some(_) => Err(SignInError::ChannelNotOffered),
         }

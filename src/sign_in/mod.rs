@@ -47,6 +47,9 @@ pub const CHOSEN_DIGITS: u32 = 4;
 /// See [`CHOSEN_DIGITS`].
 pub const CHOSEN_ATTEMPTS: u32 = 3;
 
+/// See [`CHOSEN_DIGITS`]: the longest life of a challenge that is asked for by such a call.
+pub const CHOSEN_LIFE: Duration = Duration::from_mins(3);
+
 /// How long `verify` waits to hear whether the guest has an account.
 pub const PROBE_TIME: Duration = Duration::from_millis(700);
 
@@ -80,6 +83,9 @@ pub enum SignInError {
         /// Tries left.
         attempts_left: u32,
     },
+    /// Nothing was given back, and the guest's own call did not come yet; it cost no try.
+    #[error("there is no code")]
+    CodeMissing,
     /// What was given back can be no code of this challenge; it cost no try.
     #[error("the code has another form")]
     CodeMalformed,

@@ -175,6 +175,32 @@ impl Store {
         }))
     }
 
+    /// The message that is being sent was refused because its phone has had enough of them: its content is wiped, its cooldown stays, and
+    /// its challenge's next message goes at `resend_at_us` at the earliest.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn message_refused(&self, id: &[u8], resend_at_us: i64) -> Result<(), StoreError> {
+        on_pool!(self, |pool| {
+            let mut transaction = pool.begin().await?;
+            let row: Option<(Vec<u8>,)> = sqlx::query_as(
+                "UPDATE outbox SET state = 'failed', sealed = NULL WHERE id = $1 AND state = 'sending' RETURNING challenge",
+            )
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            if let Some((challenge,)) = row {
+                sqlx::query("UPDATE challenges SET resend_at_us = $2 WHERE id_tag = $1 AND resend_at_us < $2")
+                    .bind(challenge)
+                    .bind(resend_at_us)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await?;
+        });
+        Ok(())
+    }
+
     /// Messages whose sender went away while sending, at most `most`: whether they were sent nobody knows.
     ///
     /// # Errors

@@ -37,7 +37,10 @@ export default function code({ root, signal }) {
     {
       class: 'stack',
       novalidate: true,
-      onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), void verify(input.value)),
+      onsubmit: (/** @type {Event} */ event) => {
+        event.preventDefault();
+        void verify(input.value);
+      },
     },
     entry,
     delivery,
@@ -84,7 +87,7 @@ export default function code({ root, signal }) {
     });
     heading.textContent = t(call ? 'code.heading.call' : 'code.heading');
     safe.hidden = call;
-    cells.resize(challenge.code_length);
+    if (!call) cells.resize(challenge.code_length);
     digits.element.querySelector('label')?.replaceChildren(t('code.label', { n: challenge.code_length }));
     fill(entry, call ? calling() : digits.element);
     fill(others, elsewhere());
@@ -209,8 +212,8 @@ export default function code({ root, signal }) {
       challenge = { ...challenge, resend_in: 0 };
       tick();
     }
-    // A confirmed call stands for the code: any digits do.
-    if (state === 'confirmed') void verify('0'.repeat(challenge.code_length));
+    // A confirmed call stands for the code: there is nothing to type.
+    if (state === 'confirmed') void verify('');
     else delivery.textContent = challenge.channel === 'guest_call' && state !== 'failed' ? '' : t(`code.${state}`);
   }
 }

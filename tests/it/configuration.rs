@@ -312,6 +312,7 @@ fn the_example_file_shows_only_settings_that_exist() {
         ("smsc", "a key"),
         ("smsc-path", "an unguessable path"),
         ("smsc-secret", "a secret"),
+        ("telegram", "a token"),
         ("webhook", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
         ("telegram", "a token"),
         (
@@ -319,6 +320,10 @@ fn the_example_file_shows_only_settings_that_exist() {
             "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
         ),
         ("webhook-reports", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
+        (
+            "webhook-reports-previous",
+            "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+        ),
     ] {
         std::fs::write(folder.path().join(name), secret).expect("a secret's file");
     }

@@ -17,6 +17,7 @@ const DIGITS: &str = "79160000001";
 struct Stage {
     cabinet: TestCabinet,
     smsru: Emulator,
+    smsc: Emulator,
     clock: Clock,
     _probonus: ProBonus,
 }
@@ -31,6 +32,7 @@ impl Stage {
         Self {
             cabinet: TestCabinet::start(&url, &token, &store.url, clock.clone(), &more).await,
             smsru,
+            smsc,
             clock,
             _probonus: probonus,
         }
@@ -77,6 +79,7 @@ async fn the_last_digits_of_the_number_that_calls_are_a_code_of_three_tries() {
         let stage = Stage::over(&store).await;
         let asked = stage.ask("flash_call").await;
         assert_eq!((&asked["code_length"], &asked["attempts_left"]), (&json!(4), &json!(3)));
+        assert_eq!(asked["expires_in"], 180, "so few digits live shorter");
         stage.until(&asked, "sent").await;
         assert_eq!(stage.smsru.calls("/code/call")[0].field("phone"), DIGITS);
         let wrong = stage.verify(&asked, "1111").await;
@@ -127,8 +130,10 @@ async fn the_guests_own_call_opens_the_session_of_whoever_holds_the_challenge() 
     for store in each_engine().await {
         let stage = Stage::over(&store).await;
         let asked = stage.ask("guest_call").await;
+        assert_eq!(asked["code_length"], 0, "there is nothing to type");
         let sent = stage.until(&asked, "sent").await;
         assert_eq!(sent["dial"], "+78005008275");
+        assert_eq!(stage.verify(&asked, "").await.code(), "validation_failed");
         assert_eq!(
             stage.verify(&asked, "000000").await.code(),
             "code_incorrect",
@@ -137,8 +142,9 @@ async fn the_guests_own_call_opens_the_session_of_whoever_holds_the_challenge() 
         stage.smsru.guest_calls(DIGITS);
         // SMS.ru is asked every three seconds.
         stage.clock.advance(Duration::from_secs(3));
-        stage.until(&asked, "confirmed").await;
-        let verified = stage.verify(&asked, "000000").await;
+        assert_eq!(stage.until(&asked, "confirmed").await["attempts_left"], 4);
+        let path = format!("/api/v1/auth/challenges/{}/verify", id(&asked));
+        let verified = stage.cabinet.post(&path, &json!({ "session": "bearer" })).await;
         assert_eq!(verified.status, StatusCode::OK, "{} {}", store.engine, verified.text);
         assert_eq!(stage.verify(&asked, "000000").await.code(), "challenge_invalid");
     }
@@ -216,4 +222,35 @@ async fn while_no_gateway_can_bring_a_code_that_is_said_at_once_and_costs_nothin
     let body = json!({ "phone": "+79160000002", "channel": "sms" });
     let other = stage.cabinet.post("/api/v1/auth/challenges", &body).await;
     assert_eq!(other.status, StatusCode::ACCEPTED, "SMSC still works: {}", other.text);
+}
+
+#[tokio::test]
+async fn who_names_no_channel_gets_the_first_that_works() {
+    let store = sqlite();
+    let stage = Stage::over(&store).await;
+    let is_refused = Mood::Says(200, json!({ "error": "authorise error", "error_code": 2 }));
+    stage.smsc.is(is_refused);
+    stage
+        .smsru
+        .is(Mood::Says(200, json!({ "status": "ERROR", "status_code": 300 })));
+    let asked = stage.ask("sms").await;
+    stage.until(&asked, "failed").await;
+    let body = json!({ "phone": "+79160000002" });
+    let answer = stage.cabinet.post("/api/v1/auth/challenges", &body).await;
+    assert_eq!(
+        (answer.status, &answer.json()["channel"]),
+        (StatusCode::ACCEPTED, &json!("telegram"))
+    );
+}
+
+#[tokio::test]
+async fn a_phone_that_has_had_its_messages_keeps_its_pause() {
+    for store in each_engine().await {
+        let stage = Stage::over(&store).await;
+        // 230: so many messages a day to one phone.
+        let body = json!({ "phone": "+79160000230" });
+        let asked = stage.cabinet.post("/api/v1/auth/challenges", &body).await.json();
+        assert_eq!(stage.until(&asked, "failed").await["resend_in"], 60, "{}", store.engine);
+        assert!(stage.smsc.calls("/sys/send.php").is_empty());
+    }
 }

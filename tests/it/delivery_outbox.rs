@@ -95,14 +95,14 @@ async fn a_message_whose_sender_died_in_the_middle_is_given_up_and_not_sent_agai
         let claimed = gone.store.claim_message(now_us + 30_000_000, now_us).await;
         assert!(claimed.expect("the store answers").is_some());
         let next = Courier::start(&settings, store.open().await, &clock);
-        next.room.tidy_up().await;
+        next.room.give_up().await;
         assert_eq!(
             next.look("+79160000001").await,
             Some(Queued),
             "it may still be under way"
         );
         clock.advance(Duration::from_secs(31));
-        next.room.tidy_up().await;
+        next.room.give_up().await;
         assert_eq!(next.look("+79160000001").await, Some(Failed));
         assert_eq!(next.send("+79160000002").await, Sent);
         assert_eq!(smsru.calls("/sms/send").len(), 1, "{}", store.engine);

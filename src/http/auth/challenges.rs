@@ -30,7 +30,7 @@ struct ChallengeRequest {
     /// A mobile number in any usual spelling.
     #[schema(min_length = 1, max_length = 64, example = "+7 916 000-00-01")]
     phone: String,
-    /// How the code should come; the first of `channels` when not said.
+    /// How the code should come; when not said, the first of `channels` that works now.
     #[schema(nullable)]
     channel: Option<Channel>,
     /// Where the code will be typed: the text is made for it.
@@ -107,7 +107,7 @@ struct Challenge {
     channel: Channel,
     /// Channels that can be asked for.
     channels: Vec<Channel>,
-    /// Digits of the code: six; four when they are the last ones of the number that calls.
+    /// Digits of the code: six; four when they are the last ones of the number that calls; 0 when the guest calls and types nothing.
     #[schema(example = 6)]
     code_length: u32,
     /// Seconds until the code is worthless.

@@ -26,9 +26,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents the body; reading gives the room's own kinds")]
 struct VerifyRequest {
-    /// The six digits; by `flash_call` the last four of the number that called; any when `delivery` is `confirmed`.
-    #[schema(pattern = r"^([0-9]{6}|[0-9]{4})$", example = "123456")]
-    code: String,
+    /// The six digits; by `flash_call` the last four of the number that called; any, or none, when `delivery` is `confirmed`.
+    #[schema(nullable, pattern = r"^([0-9]{6}|[0-9]{4})?$", example = "123456")]
+    code: Option<String>,
     /// `bearer` for apps, `cookie` for browsers.
     session: SessionWish,
     /// What the guest calls this device.
@@ -66,10 +66,15 @@ impl FromFields for VerifyFields {
     }
 }
 
-/// Exactly as many ASCII digits as a code has, as text: a number has lost its leading zeros, and costs no try.
+/// Exactly as many ASCII digits as a code has, as text: a number has lost its leading zeros, and costs no try. Nothing at all stands for
+/// the guest's own call.
 fn code(fields: &mut Fields) -> Option<String> {
-    let lengths = [CODE_LENGTH as usize, CHOSEN_DIGITS as usize];
-    let code = fields.required_text("code", 0..=64)?;
+    let lengths = [0, CODE_LENGTH as usize, CHOSEN_DIGITS as usize];
+    if !fields.has("code") || fields.is_null("code") {
+        fields.value("code");
+        return Some(String::new());
+    }
+    let code = fields.text("code", 0..=64)?;
     if lengths.contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(code);
     }
