@@ -57,17 +57,14 @@ fn spelled(id: &str) -> String {
 }
 
 fn details(row: &OperationRow, kept: Option<&Kept>) -> String {
-    let mut text = format!("last call  {}\n", moment(row.sent_at_us));
+    let last_call = format!("last call  {}\n", moment(row.sent_at_us));
     let Some(kept) = kept else {
-        return text + "order      not kept any more, or sealed under a secret that is gone";
+        return last_call + "order      not kept any more, or sealed under a secret that is gone";
     };
     let phone = kept.phone.as_deref().and_then(Phone::from_e164);
     let phone = phone.map_or_else(|| "-".to_owned(), |phone| phone.masked());
-    text += &format!(
-        "account    {}, phone {phone}\n",
-        kept.account.as_deref().unwrap_or("not looked up")
-    );
-    text + &match &kept.what {
+    let account = kept.account.as_deref().unwrap_or("not looked up");
+    let order = match &kept.what {
         What::Check {
             guid,
             restaurant,
@@ -92,7 +89,8 @@ fn details(row: &OperationRow, kept: Option<&Kept>) -> String {
             Money::minor(*amount),
             mark(&row.id)
         ),
-    }
+    };
+    format!("{last_call}account    {account}, phone {phone}\n{order}")
 }
 
 /// The order of an operation; `None` when it is wiped, or was sealed under a secret that is gone.

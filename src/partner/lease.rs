@@ -10,7 +10,7 @@ use crate::clock::Deadline;
 use crate::store::OperationRow;
 
 /// A living owner says so this often.
-const BEAT: Duration = Duration::from_millis(LEASE.as_millis() as u64 / 3);
+const BEAT: Duration = LEASE.checked_div(3).expect("three is not zero");
 
 impl Partner {
     /// Until when a lease given now is believed, as the store keeps it.
