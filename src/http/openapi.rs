@@ -10,6 +10,7 @@ mod problems;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{OpenApi, RefOr, Schema};
@@ -68,6 +69,20 @@ pub(super) fn skeleton() -> OpenApi {
     Api::openapi()
 }
 
+/// A body that need not be sent is left out, never `null`.
+fn leave_bodies_out(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else {
+        return;
+    };
+    for content in body.content.values_mut() {
+        let RefOr::T(content) = content else { continue };
+        if let Some(RefOr::T(Schema::OneOf(choice))) = &content.schema {
+            let named = choice.items.iter().find(|item| matches!(item, RefOr::Ref(_))).cloned();
+            content.schema = named.or_else(|| content.schema.take());
+        }
+    }
+}
+
 /// Adds what holds for all operations: problems, headers, examples.
 pub(super) fn complete(api: &mut OpenApi) {
     let sent = sent_schemas(api);
@@ -91,6 +106,7 @@ pub(super) fn complete(api: &mut OpenApi) {
             &mut item.delete,
         ];
         for operation in operations.into_iter().flatten() {
+            leave_bodies_out(operation);
             // Said openly: these need no credentials.
             operation.security.get_or_insert_default();
             examples::add(operation);
