@@ -36,7 +36,7 @@ impl<T: FromFields> FromRequest<App> for Body<T> {
     }
 }
 
-/// Where nothing need be said, no body at all says nothing, and so does `null`.
+/// Where nothing need be said, no body at all says nothing.
 impl<T: FromFields> OptionalFromRequest<App> for Body<T> {
     type Rejection = Problem;
 
@@ -44,10 +44,7 @@ impl<T: FromFields> OptionalFromRequest<App> for Body<T> {
         if request.body().is_end_stream() {
             return Ok(None);
         }
-        match json(request, &["application/json"]).await? {
-            Value::Null => Ok(None),
-            value => of_value(value).map(Self).map(Some),
-        }
+        read(request, &["application/json"]).await.map(Self).map(Some)
     }
 }
 

@@ -258,7 +258,7 @@ async fn a_resend_brings_the_same_code_and_limits_say_when_to_come_again() {
         let request = cabinet.request(Method::POST, &path);
         let answer = send(match sent {
             2 => request.json(&json!({})),
-            3 => request.json(&json!(null)),
+            3 => request.json(&json!({ "channel": null })),
             _ => request,
         })
         .await;
