@@ -23,7 +23,9 @@ import { language } from './language.js';
  * The JSON that a call takes.
  * @template {keyof Paths} Path
  * @template {keyof Paths[Path]} Method
- * @typedef {Paths[Path][Method] extends { requestBody: { content: { 'application/json': infer Body } } } ? Body : undefined} Request
+ * @typedef {Paths[Path][Method] extends { requestBody?: infer Sent }
+ *   ? [NonNullable<Sent>] extends [never] ? undefined : NonNullable<Sent> extends { content: { 'application/json': infer Body } } ? Body : undefined
+ *   : undefined} Request
  */
 /**
  * What a call takes in its address.
