@@ -28,6 +28,7 @@ function words(problem) {
   if (code === 'too_many_requests' || code === 'overloaded') {
     return { heading: title || t('busy'), hint: retryAfter ? t('wait', { n: retryAfter }) : undefined, icon: 'clock' };
   }
+  if (code === 'account_blocked') return { heading: title, hint: t('home.blocked'), icon: 'lock' };
   if (code === 'internal') return { heading: t('wrong'), hint: t('wrong.hint'), icon: 'cloud' };
   return { heading: title || t('wrong'), icon: 'cloud' };
 }
@@ -39,7 +40,9 @@ function words(problem) {
  */
 export function trouble(problem, retry) {
   const id = problem instanceof Problem && problem.code === 'internal' ? problem.requestId : undefined;
-  const more = [h('button', { type: 'button', class: 'button', onclick: retry }, t('retry'))];
+  // Asking again opens no blocked account.
+  const final = problem instanceof Problem && problem.code === 'account_blocked';
+  const more = final ? [] : [h('button', { type: 'button', class: 'button', onclick: retry }, t('retry'))];
   return h(
     'div',
     { class: 'card', role: 'alert' },

@@ -74,6 +74,8 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let later;
   let drawn = '';
+  /** How often in a row only the last known was shown. */
+  let misses = 0;
 
   /** @param {View} view */
   function set(view) {
@@ -112,13 +114,15 @@ export async function showView(screen, { key, load, draw, bones, refused }) {
       return again(answer.problem instanceof Problem ? answer.problem.retryAfter : undefined);
     }
     set(answer.view);
-    if (answer.view.stale) again();
+    // A slow answer comes a moment later than the last one known is shown for it.
+    if (answer.view.stale) again(misses++ ? 15 : 3);
+    else misses = 0;
     if (aloud && !answer.view.stale) toast(t('fresh.done'));
   }
 
   /** Asks again by itself, so that the page comes back when ProBonus does. @param {number} [seconds] */
   function again(seconds = 15) {
-    later = setTimeout(() => void (document.hidden || ask(false)), Math.max(seconds, 5) * 1000 * (1 + Math.random() / 2));
+    later = setTimeout(() => void (document.hidden || ask(false)), Math.max(seconds, 3) * 1000 * (1 + Math.random() / 2));
   }
   signal.addEventListener('abort', () => clearTimeout(later));
 
