@@ -63,7 +63,7 @@ pub(super) fn view(shown: Shown, reading: &Reading) -> Response {
     }
     let head = response.headers_mut();
     // Room for these and for those that every answer gets.
-    head.reserve(16);
+    head.reserve(12);
     if !unchanged {
         head.insert(header::CONTENT_TYPE, JSON);
     }

@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use tower::Service;
 use tracing::Instrument;
@@ -114,14 +116,21 @@ impl Edge {
         } else if let Err(problem) = operation.admits(if under_api { parts.uri.query() } else { None }) {
             problem.into_response()
         } else {
-            // Most requests have no body, and nothing need be carried along for it.
-            let body = if body.is_end_stream() {
-                Body::empty()
-            } else {
-                Body::new(body)
-            };
-            let request = Request::from_parts(parts, body);
-            inner.guarded(request, facts, &request_id, operation).await
+            let is_read = method == Method::GET;
+            match operation.view.filter(|_| QuickView::is_asked_plainly(&parts)) {
+                Some(view) => {
+                    let call = view.answer(&inner.app, &parts.headers, facts.deadline);
+                    inner
+                        .guarded(call, is_read, facts.deadline, &request_id, operation)
+                        .await
+                }
+                None => {
+                    let call = Box::pin(inner.routed(parts, body, facts));
+                    inner
+                        .guarded(call, is_read, facts.deadline, &request_id, operation)
+                        .await
+                }
+            }
         };
         inner.finish(&mut response, request_id, facts.language, under_api);
         cors::allow(&inner.app, other_origin, response.headers_mut());
@@ -143,62 +152,47 @@ impl Inner {
         HeaderValue::from_str(id.as_simple().encode_lower(&mut text)).expect("hexadecimal digits are a header value")
     }
 
-    /// The routes' answer within the deadline; a panic becomes a 500.
+    /// The answer that `call` makes, within the deadline; a panic becomes a 500.
     ///
     /// A warm read is ready at the first poll: it pays neither for a timer nor for a span. Whatever writes, or waits, has both.
     async fn guarded(
         &self,
-        request: Request<Body>,
-        facts: RequestFacts,
+        call: impl Future<Output = Response>,
+        is_read: bool,
+        deadline: Deadline,
         request_id: &HeaderValue,
         operation: &Operation,
     ) -> Response {
-        let deadline = facts.deadline;
-        let is_read = *request.method() == Method::GET;
-        let call = AssertUnwindSafe(self.call(request, facts, operation)).catch_unwind();
-        let span = || tracing::info_span!("request", request_id = text(request_id), operation = operation.id);
-        let outcome = if is_read && self.app.config.telemetry.otlp_url.is_none() {
-            let mut call = pin!(call);
-            match futures_util::poll!(&mut call) {
-                std::task::Poll::Ready(outcome) => Ok(outcome),
-                std::task::Poll::Pending => {
-                    tokio::time::timeout_at(deadline.instant(), call)
-                        .instrument(span())
-                        .await
-                }
-            }
-        } else {
-            tokio::time::timeout_at(deadline.instant(), call)
-                .instrument(span())
-                .await
-        };
-        match outcome {
-            Ok(Ok(response)) => response,
-            Ok(Err(_panic)) => {
-                tracing::error!(
-                    request_id = text(request_id),
-                    operation = operation.id,
-                    "a handler panicked"
-                );
-                Problem::new(ErrorCode::Internal).into_response()
-            }
+        let mut call = pin!(AssertUnwindSafe(call).catch_unwind());
+        if is_read
+            && self.app.config.telemetry.otlp_url.is_none()
+            && let Poll::Ready(outcome) = futures_util::poll!(&mut call)
+        {
+            return outcome.unwrap_or_else(|_panic| panicked(request_id, operation));
+        }
+        let span = tracing::info_span!("request", request_id = text(request_id), operation = operation.id);
+        match tokio::time::timeout_at(deadline.instant(), call).instrument(span).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_panic| panicked(request_id, operation)),
             Err(_elapsed) => Problem::new(ErrorCode::Overloaded)
                 .retry_after(Duration::from_secs(1))
                 .into_response(),
         }
     }
 
-    /// The routes' answer, or that of a view which needs no route.
-    async fn call(&self, request: Request<Body>, facts: RequestFacts, operation: &Operation) -> Response {
-        let (mut parts, body) = request.into_parts();
-        if let Some(view) = operation.view
-            && QuickView::is_asked_plainly(&parts)
-        {
-            return view.answer(&self.app, &parts.headers, facts.deadline).await;
-        }
+    /// The routes' answer.
+    async fn routed<B>(&self, mut parts: Parts, body: B, facts: RequestFacts) -> Response
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         parts.extensions.insert(facts);
-        let request = Request::from_parts(parts, body);
-        match self.router.clone().call(request).await {
+        // Most requests have no body, and nothing need be carried along for it.
+        let body = if body.is_end_stream() {
+            Body::empty()
+        } else {
+            Body::new(body)
+        };
+        match self.router.clone().call(Request::from_parts(parts, body)).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
@@ -269,6 +263,15 @@ impl Inner {
             );
         }
     }
+}
+
+fn panicked(request_id: &HeaderValue, operation: &Operation) -> Response {
+    tracing::error!(
+        request_id = text(request_id),
+        operation = operation.id,
+        "a handler panicked"
+    );
+    Problem::new(ErrorCode::Internal).into_response()
 }
 
 /// The text of a request's id.

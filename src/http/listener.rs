@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::FutureExt;
+use futures_util::future::{Either, Ready, ready};
 use http::{Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -139,12 +142,12 @@ fn connection(
     let waiting = patience.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (edge, waiting) = (edge.clone(), waiting.clone());
-        async move {
-            waiting.begin();
+        waiting.begin();
+        at_once(Box::pin(async move {
             let many_at_once = request.version() >= Version::HTTP_2;
             let response = edge.answer(peer, request).await;
             Ok::<_, std::convert::Infallible>(if many_at_once { response } else { waiting.end(response) })
-        }
+        }))
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().header_read_timeout(None).max_buf_size(64 * 1024);
@@ -160,6 +163,16 @@ fn connection(
     let watched = connections.watch(serving);
     // A client that goes away is no news; what it asked for was logged with its answer.
     async move { patience.bound(watched).await }
+}
+
+/// Takes what is ready at the first look now, before the library looks for more from the client: the request is over by then, and the
+/// memory it was read into is free for the next one.
+fn at_once<F: Future + Unpin>(mut answer: F) -> Either<Ready<F::Output>, F> {
+    match answer.poll_unpin(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Either::Left(ready(answer)),
+        // Whoever polls it next leaves a waker.
+        Poll::Pending => Either::Right(answer),
+    }
 }
 
 /// Health and metrics on the admin address, until `stop`.

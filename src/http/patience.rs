@@ -2,7 +2,7 @@
 //! finding the answer.
 //!
 //! A new connection, and one that has begun a request, must get the request's head across within [`HEAD`]; between two requests it may
-//! rest for [`REST`], longer than usual proxies keep it, so that they close first. While an answer is being made, or bytes of one are
+//! rest for [`REST`], longer than usual proxies keep it, so that they close first, counted from the timer's next look. While an answer is being made, or bytes of one are
 //! not yet taken, nothing is waited for; who takes too long to read is closed by the kernel's own limit. HTTP/2 has its own pings.
 
 use std::io::{self, IoSlice};
@@ -29,7 +29,8 @@ const REST: Duration = Duration::from_secs(75);
 /// What is known of one connection.
 pub(super) struct Patience {
     opened: Instant,
-    /// Since when something is waited for, in microseconds after `opened`; [`BUSY`]: nothing is.
+    /// Since when something is waited for, in microseconds after `opened`; [`BUSY`]: nothing is; [`UNSEEN`]: for the next request, since
+    /// the timer's next look.
     since_us: AtomicU64,
     /// Whether it is the next request that is waited for, not the rest of a head.
     resting: AtomicBool,
@@ -40,6 +41,7 @@ pub(super) struct Patience {
 }
 
 const BUSY: u64 = u64::MAX;
+const UNSEEN: u64 = BUSY - 1;
 
 impl Patience {
     pub fn new() -> Arc<Self> {
@@ -74,13 +76,14 @@ impl Patience {
     fn rest(&self) {
         self.stirred.store(false, Ordering::Relaxed);
         self.resting.store(true, Ordering::Relaxed);
-        self.wait_from_now();
+        // Reading the clock is left to the timer: answers are many, its looks are few.
+        self.since_us.store(UNSEEN, Ordering::Relaxed);
     }
 
     fn wait_from_now(&self) {
         let since = Instant::now().duration_since(self.opened).as_micros();
         self.since_us
-            .store(u64::try_from(since).unwrap_or(BUSY - 1), Ordering::Relaxed);
+            .store(u64::try_from(since).unwrap_or(UNSEEN - 1), Ordering::Relaxed);
     }
 
     fn waits(&self) -> bool {
@@ -91,6 +94,9 @@ impl Patience {
     fn left(&self) -> Option<Duration> {
         if !self.waits() || self.blocked.load(Ordering::Relaxed) {
             return Some(HEAD);
+        }
+        if self.since_us.load(Ordering::Relaxed) == UNSEEN {
+            self.wait_from_now();
         }
         let limit = if self.resting.load(Ordering::Relaxed) {
             REST
@@ -268,7 +274,7 @@ mod tests {
         let resting = Patience::new();
         resting.begin();
         drop(resting.end(Response::new(Body::empty())));
-        assert_eq!(kept(&resting).await, 75);
+        assert_eq!(kept(&resting).await, 10 + 75);
 
         let stirring = Patience::new();
         stirring.begin();
@@ -294,7 +300,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(25)).await;
             drop(later.end(Response::new(Body::empty())));
         });
-        assert_eq!(kept(&patience).await, 25 + 75);
+        assert_eq!(kept(&patience).await, 30 + 75, "the timer looks at 10, 20 and 30 seconds");
     }
 
     #[tokio::test(start_paused = true)]
