@@ -87,11 +87,11 @@ impl Door {
             .header("content-type", "application/json")
             .header("x-cabinet", "1")
             .body(Full::new(Bytes::from(body.to_owned())));
-        self.edge.answer(PEER, request.expect("a request")).await
+        self.edge.clone().answer(PEER, request.expect("a request")).await
     }
 
     async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
-        self.edge.answer(PEER, request(path, headers)).await
+        self.edge.clone().answer(PEER, request(path, headers)).await
     }
 
     /// Nanoseconds of one request.

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::Language;
 use crate::clock::Deadline;
+
+/// The header that names a request, both ways.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The facts, put into the request's extensions by the outermost layer.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +64,7 @@ pub(super) fn request_id(headers: &HeaderMap, make: impl FnOnce() -> HeaderValue
                 .iter()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     };
-    let sent = headers.get("x-request-id").filter(sane);
+    let sent = headers.get(REQUEST_ID).filter(sane);
     sent.cloned().unwrap_or_else(make)
 }
 

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
@@ -16,18 +16,16 @@ use axum::{BoxError, Router};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use tower::Service;
 use tracing::Instrument;
 
 use super::answer::CACHE_STATUS;
-use super::facts::{self, RequestFacts};
+use super::facts::{self, REQUEST_ID, RequestFacts};
 use super::operations::{Operation, Operations};
 use super::quick::QuickView;
 use super::{App, ErrorCode, Language, Problem, cors, problem};
 use crate::clock::Deadline;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything behind a guest-facing connection. Cheap to clone.
 #[derive(Clone)]
@@ -92,55 +90,53 @@ impl Edge {
     }
 
     /// Answers one request that came from `peer`.
-    pub async fn answer<B>(&self, peer: SocketAddr, request: Request<B>) -> Response
+    pub fn answer<B>(self, peer: SocketAddr, request: Request<B>) -> impl Future<Output = Response>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let inner = &*self.0;
-        let web = &inner.app.config.web;
+        // Outside of the future, which would carry the request once as it came and once taken apart.
         let (parts, body) = request.into_parts();
-        let request_id = facts::request_id(&parts.headers, || inner.next_id());
-        let facts = RequestFacts {
-            language: Language::of(&parts.headers),
-            client_ip: facts::client_ip(peer, &parts.headers, &web.trusted_proxies),
-            deadline: Deadline::within(web.request_timeout),
-        };
-        let operation = inner.operations.find(&parts.method, parts.uri.path());
-        let method = parts.method.clone();
-        let version = parts.version;
-        let under_api = is_api(parts.uri.path());
-        let other_origin = cors::allowance(&inner.app, &parts.headers);
-        let mut response = if let Some(response) = cors::preflight(&inner.app, &parts) {
-            response
-        } else if let Err(problem) = operation.admits(if under_api { parts.uri.query() } else { None }) {
-            problem.into_response()
-        } else {
-            let is_read = method == Method::GET;
-            match operation.view.filter(|_| QuickView::is_asked_plainly(&parts)) {
-                Some(view) => {
-                    let call = view.answer(&inner.app, &parts.headers, facts.deadline);
-                    inner
-                        .guarded(call, is_read, facts.deadline, &request_id, operation)
-                        .await
-                }
-                None => {
-                    let call = Box::pin(inner.routed(parts, body, facts));
-                    inner
-                        .guarded(call, is_read, facts.deadline, &request_id, operation)
-                        .await
-                }
+        async move {
+            let inner = &*self.0;
+            let web = &inner.app.config.web;
+            let request_id = facts::request_id(&parts.headers, || inner.next_id());
+            let facts = RequestFacts {
+                language: Language::of(&parts.headers),
+                client_ip: facts::client_ip(peer, &parts.headers, &web.trusted_proxies),
+                deadline: Deadline::within(web.request_timeout),
+            };
+            let operation = inner.operations.find(&parts.method, parts.uri.path());
+            let method = parts.method.clone();
+            let version = parts.version;
+            let under_api = is_api(parts.uri.path());
+            let other_origin = cors::allowance(&inner.app, &parts.headers);
+            let mut response = if let Some(response) = cors::preflight(&inner.app, &parts) {
+                response
+            } else if let Err(problem) = operation.admits(if under_api { parts.uri.query() } else { None }) {
+                problem.into_response()
+            } else if let Some(view) = operation.view.filter(|_| QuickView::is_asked_plainly(&parts)) {
+                let call = pin!(view.answer(&inner.app, &parts.headers, facts.deadline));
+                inner
+                    .guarded(call, &method, facts.deadline, &request_id, operation)
+                    .await
+            } else {
+                let mut call = Box::pin(inner.routed(parts, body, facts));
+                let call = call.as_mut();
+                inner
+                    .guarded(call, &method, facts.deadline, &request_id, operation)
+                    .await
+            };
+            inner.finish(&mut response, request_id, facts.language, under_api);
+            cors::allow(&inner.app, other_origin, response.headers_mut());
+            if version < Version::HTTP_2 && self.is_draining() {
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-        };
-        inner.finish(&mut response, request_id, facts.language, under_api);
-        cors::allow(&inner.app, other_origin, response.headers_mut());
-        if version < Version::HTTP_2 && self.is_draining() {
+            inner.account(&response, &method, operation, facts.deadline, under_api);
             response
-                .headers_mut()
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        inner.account(&response, &method, operation, facts.deadline, under_api);
-        response
     }
 }
 
@@ -157,21 +153,23 @@ impl Inner {
     /// A warm read is ready at the first poll: it pays neither for a timer nor for a span. Whatever writes, or waits, has both.
     async fn guarded(
         &self,
-        call: impl Future<Output = Response>,
-        is_read: bool,
+        call: Pin<&mut impl Future<Output = Response>>,
+        method: &Method,
         deadline: Deadline,
         request_id: &HeaderValue,
         operation: &Operation,
     ) -> Response {
-        let mut call = pin!(AssertUnwindSafe(call).catch_unwind());
-        if is_read
+        let mut call = AssertUnwindSafe(call).catch_unwind();
+        if *method == Method::GET
             && self.app.config.telemetry.otlp_url.is_none()
             && let Poll::Ready(outcome) = futures_util::poll!(&mut call)
         {
             return outcome.unwrap_or_else(|_panic| panicked(request_id, operation));
         }
         let span = tracing::info_span!("request", request_id = text(request_id), operation = operation.id);
-        match tokio::time::timeout_at(deadline.instant(), call).instrument(span).await {
+        // In a box of its own, so that who need not wait does not carry the room for it.
+        let waited = Box::pin(tokio::time::timeout_at(deadline.instant(), call).instrument(span));
+        match waited.await {
             Ok(outcome) => outcome.unwrap_or_else(|_panic| panicked(request_id, operation)),
             Err(_elapsed) => Problem::new(ErrorCode::Overloaded)
                 .retry_after(Duration::from_secs(1))

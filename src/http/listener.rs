@@ -141,13 +141,12 @@ fn connection(
     let patience = Patience::new();
     let waiting = patience.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (edge, waiting) = (edge.clone(), waiting.clone());
         waiting.begin();
-        at_once(Box::pin(async move {
-            let many_at_once = request.version() >= Version::HTTP_2;
-            let response = edge.answer(peer, request).await;
+        let many_at_once = request.version() >= Version::HTTP_2;
+        let waiting = waiting.clone();
+        at_once(Box::pin(edge.clone().answer(peer, request).map(move |response| {
             Ok::<_, std::convert::Infallible>(if many_at_once { response } else { waiting.end(response) })
-        }))
+        })))
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().header_read_timeout(None).max_buf_size(64 * 1024);

@@ -300,7 +300,11 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(25)).await;
             drop(later.end(Response::new(Body::empty())));
         });
-        assert_eq!(kept(&patience).await, 30 + 75, "the timer looks at 10, 20 and 30 seconds");
+        assert_eq!(
+            kept(&patience).await,
+            30 + 75,
+            "the timer looks at 10, 20 and 30 seconds"
+        );
     }
 
     #[tokio::test(start_paused = true)]
