@@ -187,7 +187,7 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
         }),
     );
     Ok(App::new(Rooms {
-        own_origin: config.public_origin(),
+        own_origins: config.own_origins(),
         partner,
         sign_in,
         delivery,

@@ -216,10 +216,20 @@ impl Config {
         url
     }
 
-    /// The origin of `public_url`, as browsers send it.
+    /// The origin of `public_url`, as browsers send it; by plain http on this machine under each of the machine's names, for people
+    /// type any of them.
     #[must_use]
-    pub fn public_origin(&self) -> String {
-        self.public_url.origin().ascii_serialization()
+    pub fn own_origins(&self) -> Vec<String> {
+        let mut origins = vec![self.public_url.origin().ascii_serialization()];
+        if self.plain_loopback() {
+            for name in ["localhost", "127.0.0.1", "[::1]"] {
+                let mut url = self.public_url.clone();
+                if url.set_host(Some(name)).is_ok() {
+                    origins.push(url.origin().ascii_serialization());
+                }
+            }
+        }
+        origins
     }
 
     /// Whether guests reach us by plain http on this machine, where a `Secure` cookie would be lost.

@@ -114,5 +114,10 @@ pub(super) fn allowed_origin(app: &App, headers: &HeaderMap) -> Result<(), Probl
 
 /// Whether `origin` is our own or a configured one.
 pub(super) fn is_allowed(app: &App, origin: &str) -> bool {
-    origin == app.own_origin || app.config.web.allowed_origins.iter().any(|allowed| allowed == origin)
+    is_own(app, origin) || app.config.web.allowed_origins.iter().any(|allowed| allowed == origin)
+}
+
+/// Whether `origin` is that of our own pages.
+pub(super) fn is_own(app: &App, origin: &str) -> bool {
+    app.own_origins.iter().any(|own| own == origin)
 }

@@ -15,7 +15,7 @@ const EXPOSED: &str = "etag, x-request-id, retry-after, ratelimit, ratelimit-pol
 fn other_origin<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
     let origin = headers.get(header::ORIGIN)?;
     let text = origin.to_str().ok()?;
-    (text != app.own_origin && cookies::is_allowed(app, text)).then_some(origin)
+    (!cookies::is_own(app, text) && cookies::is_allowed(app, text)).then_some(origin)
 }
 
 /// The answer to a browser's question before the request, if this is one.

@@ -68,8 +68,8 @@ struct Inner {
 pub struct Rooms {
     /// Settings.
     pub config: Config,
-    /// The origin of `public_url`, as browsers send it.
-    pub own_origin: String,
+    /// The origins of our own pages, as browsers send them.
+    pub own_origins: Vec<String>,
     /// What the demo tells its pages; `None` outside the demo.
     pub demo: Option<Demo>,
     /// Time.

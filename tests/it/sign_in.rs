@@ -452,6 +452,35 @@ async fn a_cookie_alone_is_not_enough() {
 }
 
 #[tokio::test]
+async fn by_plain_http_this_machine_is_one_place_under_all_its_names() {
+    let store = sqlite();
+    let clock = Clock::manual(friday_noon());
+    let sandbox = sandbox(&clock).await;
+    let more = "public_url = \"http://127.0.0.1:8080\"";
+    let cabinet = &replicas(&store, &sandbox, &clock, more).await[0];
+    let cases = [
+        ("http://127.0.0.1:8080", true),
+        ("http://localhost:8080", true),
+        ("http://[::1]:8080", true),
+        ("http://localhost:8081", false),
+        ("https://localhost:8080", false),
+        ("http://localhost.example:8080", false),
+    ];
+    for (origin, is_let_in) in cases {
+        let out = cabinet.request(Method::POST, "/api/v1/auth/logout");
+        let out = out.header("cookie", "session=none").header("x-cabinet", "1");
+        let answer = send(out.header("origin", origin)).await;
+        assert_eq!(
+            answer.code() != "origin_not_allowed",
+            is_let_in,
+            "{origin}: {}",
+            answer.text
+        );
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+    }
+}
+
+#[tokio::test]
 async fn nothing_readable_stands_in_the_state_file() {
     let store = sqlite();
     let clock = Clock::manual(friday_noon());
