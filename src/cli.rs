@@ -135,11 +135,15 @@ pub fn run() -> ExitCode {
 fn execute(command: Command) -> Result<ExitCode, String> {
     match command {
         Command::Serve(file) => {
+            Entropy::warm_up();
             let config = Config::read(file.sources(), false).map_err(|error| error.to_string())?;
             let _telemetry = telemetry::start(&config.telemetry)?;
             block_on(serve(config))
         }
-        Command::Demo { file, sandbox_listen } => block_on(run_demo(file.sources(), sandbox_listen)),
+        Command::Demo { file, sandbox_listen } => {
+            Entropy::warm_up();
+            block_on(run_demo(file.sources(), sandbox_listen))
+        }
         Command::Sandbox { listen } => block_on(run_sandbox(listen)),
         Command::Doctor { file, swagger, account } => {
             let russian = std::env::vars().any(|(name, value)| name == "LANG" && value.starts_with("ru"));

@@ -29,6 +29,12 @@ impl Entropy {
         Self(Source::System(SystemRandom::new()))
     }
 
+    /// Seeds the operating system's generator on a thread of its own: the first bytes take some thirty milliseconds, in which a start has
+    /// other things to do.
+    pub fn warm_up() {
+        std::thread::spawn(|| Self::system().bytes::<1>());
+    }
+
     /// A repeatable source for tests and generated sandbox data.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
