@@ -12,6 +12,7 @@ mod doctor;
 mod edges;
 mod events;
 mod guest_views;
+mod guest_views_remembered;
 mod guest_writes;
 mod house;
 mod partner;

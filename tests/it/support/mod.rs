@@ -5,6 +5,7 @@ pub mod cabinet;
 pub mod courier;
 pub mod gate;
 pub mod gateways;
+pub mod house;
 pub mod probonus;
 pub mod receiver;
 pub mod replicas;
