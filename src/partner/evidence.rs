@@ -16,6 +16,9 @@ use crate::store::OperationRow;
 /// Clocks of ProBonus and ours may differ by this much, in seconds.
 const SKEW_S: i64 = 300;
 
+/// A ProBonus that tells times of another zone, or days alone, dates a movement this much too early, in seconds.
+const MISDATED_S: i64 = 86_400;
+
 /// Checks that are opened to find one. Among more movements of the same sum nothing is proven absent.
 const MOST_CHECKS: usize = 100;
 
@@ -38,11 +41,25 @@ enum Word {
     Silent,
 }
 
+/// How old a movement is beside an order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    /// It was there before, whatever the clocks say.
+    Older,
+    /// It seems older, and a misdated one would seem so, too.
+    Doubtful,
+    /// Not older than the order.
+    OfItsTime,
+}
+
+/// When an order was given: what its movements' ages are told by.
+#[derive(Clone, Copy)]
+struct Given(Timestamp);
+
 /// How a movement stands to an order.
 #[derive(Clone, Copy)]
 struct Place {
-    /// Not older than the order.
-    of_its_time: bool,
+    age: Age,
     /// Its sum is one that the order makes.
     fits: bool,
 }
@@ -65,10 +82,9 @@ impl Partner {
         deadline: Deadline,
     ) -> Result<Finding, UpstreamError> {
         // The first attempt counts: any of them may be the one that was booked.
-        let since = Timestamp::from_microsecond(row.created_at_us).unwrap_or(Timestamp::MIN);
-        let since = since.checked_sub(SKEW_S.seconds()).unwrap_or(since);
+        let given = Given(Timestamp::from_microsecond(row.created_at_us).unwrap_or(Timestamp::MIN));
         // A day around it: ProBonus may see another day in the same moment.
-        let from = since.to_zoned_datetime(self.zone.clone()).date();
+        let from = given.since().to_zoned_datetime(self.zone.clone()).date();
         let today = self.clock.now().to_zoned_datetime(self.zone.clone()).date();
         let history = History::Days {
             from: from.checked_sub(1.day()).unwrap_or(from),
@@ -76,7 +92,7 @@ impl Partner {
         };
         let entries = self.ledger.transactions(account, history, deadline).await?;
         let (found, accrual) = match &kept.what {
-            What::Refill { amount, .. } => (refill_finding(&entries, since, *amount, &mark(&row.id)), *amount),
+            What::Refill { amount, .. } => (refill_finding(&entries, given, *amount, &mark(&row.id)), *amount),
             What::Check {
                 guid,
                 number,
@@ -90,7 +106,7 @@ impl Partner {
                     accrued: *accrued,
                     spent: *spent,
                 };
-                (self.look_for_check(&entries, since, &wanted, deadline).await?, *accrued)
+                (self.look_for_check(&entries, given, &wanted, deadline).await?, *accrued)
             }
         };
         // An accrual that is on its way does not show in the history yet: one of the same sum might be it.
@@ -106,7 +122,7 @@ impl Partner {
     async fn look_for_check(
         &self,
         entries: &[Transaction],
-        since: Timestamp,
+        given: Given,
         wanted: &Wanted<'_>,
         deadline: Deadline,
     ) -> Result<Finding, UpstreamError> {
@@ -115,20 +131,19 @@ impl Partner {
         }
         // A purchase that moves no bonuses may leave no trace in the history of bonuses.
         let traceless = wanted.accrued == Money::ZERO && wanted.spent == Money::ZERO;
-        let silent =
-            |entry: &&Transaction| entry.check_id.is_none() && entry.occurred_at >= since && wanted.fits(entry);
-        let mut doubtful = traceless || entries.iter().any(|entry| silent(&entry));
+        let silent = |entry: &Transaction| entry.check_id.is_none() && given.may_be(entry) && wanted.fits(entry);
+        let mut doubtful = traceless || entries.iter().any(silent);
         let mut opened: Vec<&CheckId> = Vec::new();
-        for entry in wanted.worth_opening(entries, since) {
+        for entry in wanted.worth_opening(entries, given) {
             let Some(id) = entry.check_id.as_ref().filter(|id| !opened.contains(id)) else {
                 continue;
             };
             let place = Place {
-                of_its_time: entry.occurred_at >= since,
+                age: given.age_of(entry),
                 fits: wanted.fits(entry),
             };
             if opened.len() >= MOST_CHECKS {
-                doubtful |= place.of_its_time && place.fits;
+                doubtful |= place.may_be_it();
                 continue;
             }
             opened.push(id);
@@ -139,6 +154,39 @@ impl Partner {
             }
         }
         Ok(if doubtful { Finding::Unprovable } else { Finding::Absent })
+    }
+}
+
+impl Given {
+    /// Nothing of the order's is dated before this by a clock that is right.
+    fn since(self) -> Timestamp {
+        self.0.checked_sub(SKEW_S.seconds()).unwrap_or(self.0)
+    }
+
+    fn age_of(self, entry: &Transaction) -> Age {
+        let since = self.since();
+        if entry.occurred_at >= since {
+            Age::OfItsTime
+        } else if entry.occurred_at >= since.checked_sub(MISDATED_S.seconds()).unwrap_or(since) {
+            Age::Doubtful
+        } else {
+            Age::Older
+        }
+    }
+
+    /// Whether a movement may be as young as the order.
+    fn may_be(self, entry: &Transaction) -> bool {
+        self.age_of(entry) >= Age::Doubtful
+    }
+}
+
+impl Place {
+    fn may_be_it(self) -> bool {
+        self.age >= Age::Doubtful && self.fits
+    }
+
+    fn is_its(self) -> bool {
+        self.age == Age::OfItsTime && self.fits
     }
 }
 
@@ -156,10 +204,10 @@ impl Wanted<'_> {
         sums.contains(&entry.amount.minor()) && entry.amount != Money::ZERO
     }
 
-    /// Movements whose checks may be the order: first those that fit, then the others of its time.
-    fn worth_opening<'e>(&self, entries: &'e [Transaction], since: Timestamp) -> Vec<&'e Transaction> {
+    /// Movements whose checks may be the order: first those that fit, then the others that may be of its time.
+    fn worth_opening<'e>(&self, entries: &'e [Transaction], given: Given) -> Vec<&'e Transaction> {
         let (fit, others): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| self.fits(entry));
-        let of_its_time = others.into_iter().filter(|entry| entry.occurred_at >= since);
+        let of_its_time = others.into_iter().filter(|entry| given.may_be(entry));
         fit.into_iter().chain(of_its_time).collect()
     }
 
@@ -170,9 +218,9 @@ impl Wanted<'_> {
         });
         match (guid, number) {
             (Some(found), _) if found.trim_matches(['{', '}']).eq_ignore_ascii_case(&self.guid) => Word::Itself,
-            (None, Some(found)) if found == self.number && place.of_its_time && place.fits => Word::Itself,
-            (None, Some(found)) if found == self.number && place.of_its_time => Word::Silent,
-            (None, None) if place.of_its_time && place.fits => Word::Silent,
+            (None, Some(found)) if found == self.number && place.is_its() => Word::Itself,
+            (None, Some(found)) if found == self.number && place.age >= Age::Doubtful => Word::Silent,
+            (None, None) if place.may_be_it() => Word::Silent,
             _ => Word::Another,
         }
     }
@@ -180,13 +228,13 @@ impl Wanted<'_> {
 
 /// A refill is found by its mark. A movement of the same sum might be it, unless it is a purchase's or has another's mark: ProBonus may
 /// show its own words instead of ours, or cut them off.
-fn refill_finding(entries: &[Transaction], since: Timestamp, amount: Money, mark: &str) -> Finding {
+fn refill_finding(entries: &[Transaction], given: Given, amount: Money, mark: &str) -> Finding {
     let comment = |entry: &Transaction| entry.comment.clone().unwrap_or_default();
     if entries.iter().any(|entry| comment(entry).contains(mark)) {
         return Finding::Booked;
     }
     let silent = |entry: &Transaction| {
-        entry.occurred_at >= since && entry.amount == amount && entry.check_id.is_none() && !has_mark(&comment(entry))
+        given.may_be(entry) && entry.amount == amount && entry.check_id.is_none() && !has_mark(&comment(entry))
     };
     if entries.iter().any(silent) {
         Finding::Unprovable
@@ -249,18 +297,22 @@ mod tests {
     #[test]
     fn a_refill_is_proven_by_its_mark_alone_and_whatever_could_be_it_makes_its_absence_unprovable() {
         let (mark, other) = ("#gc-0a8b7a528f6e", "спасибо #gc-ffffffffffff");
-        let found = |entry: Transaction, since| refill_finding(&[entry], since, money(700), mark);
-        let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(1).expect("a moment"));
+        let found = |entry: Transaction, given| refill_finding(&[entry], given, money(700), mark);
+        // Movements are of the epoch.
+        let at = |second| Given(Timestamp::from_second(second).expect("a moment"));
+        let (now, misdated, later) = (at(0), at(SKEW_S + MISDATED_S), at(SKEW_S + MISDATED_S + 1));
         assert_eq!(
             found(movement(700, Some("За отзыв #gc-0a8b7a528f6e"), None), later),
             Finding::Booked
         );
         for silent in [None, Some("Пополнение через API"), Some("За отзыв #gc-0a8b")] {
-            assert_eq!(
-                found(movement(700, silent, None), now),
-                Finding::Unprovable,
-                "{silent:?}"
-            );
+            for given in [now, misdated] {
+                assert_eq!(
+                    found(movement(700, silent, None), given),
+                    Finding::Unprovable,
+                    "{silent:?}"
+                );
+            }
             assert_eq!(found(movement(700, silent, None), later), Finding::Absent, "{silent:?}");
             assert_eq!(found(movement(701, silent, None), now), Finding::Absent, "{silent:?}");
             assert_eq!(
@@ -293,14 +345,18 @@ mod tests {
 
     #[test]
     fn a_guid_proves_always_a_number_only_in_its_place_and_silence_proves_nothing() {
-        let place = |of_its_time, fits| Place { of_its_time, fits };
-        let (here, long_ago, unlike) = (place(true, true), place(false, true), place(true, false));
+        let place = |age, fits| Place { age, fits };
+        let (here, unlike) = (place(Age::OfItsTime, true), place(Age::OfItsTime, false));
+        let (misdated, long_ago) = (place(Age::Doubtful, true), place(Age::Older, true));
         let braced = format!("{{{GUID}}}");
         for (found, place, word) in [
             (Some(check(Some(&braced), None)), long_ago, Word::Itself),
             (Some(check(Some("another"), Some("D-1"))), here, Word::Another),
             (Some(check(None, Some("D-1"))), here, Word::Itself),
             (Some(check(None, Some("D-1"))), unlike, Word::Silent),
+            (Some(check(None, Some("D-1"))), misdated, Word::Silent),
+            (Some(check(None, Some("D-2"))), misdated, Word::Another),
+            (None, misdated, Word::Silent),
             (Some(check(None, Some("D-1"))), long_ago, Word::Another),
             (Some(check(None, Some("D-2"))), here, Word::Another),
             (Some(check(None, None)), here, Word::Silent),

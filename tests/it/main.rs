@@ -15,6 +15,7 @@ mod guest_views;
 mod guest_writes;
 mod house;
 mod partner;
+mod partner_dialects;
 mod partner_model;
 mod replicas;
 mod sandbox;
