@@ -4,10 +4,12 @@
 //! absence unprovable: then nothing is sent again.
 
 use jiff::{Timestamp, ToSpan};
+use uuid::Uuid;
 
 use super::Partner;
 use super::attempt::{has_mark, mark};
 use super::order::{Kept, What};
+use super::seen::guid_of;
 use crate::clock::Deadline;
 use crate::model::{AccountId, Check, CheckId, Money, Transaction};
 use crate::probonus::{History, UpstreamError};
@@ -19,7 +21,7 @@ const SKEW_S: i64 = 300;
 /// A ProBonus that tells times of another zone, or days alone, dates a movement this much too early, in seconds.
 const MISDATED_S: i64 = 86_400;
 
-/// Checks that are opened to find one. Among more movements of the same sum nothing is proven absent.
+/// Checks that are opened at once to find one; the next look goes on with others.
 const MOST_CHECKS: usize = 100;
 
 /// What reading says.
@@ -66,7 +68,7 @@ struct Place {
 
 /// A check as it was ordered, for comparing.
 struct Wanted<'a> {
-    guid: String,
+    guid: Uuid,
     number: &'a str,
     accrued: Money,
     spent: Money,
@@ -101,7 +103,7 @@ impl Partner {
                 ..
             } => {
                 let wanted = Wanted {
-                    guid: guid.to_string(),
+                    guid: *guid,
                     number,
                     accrued: *accrued,
                     spent: *spent,
@@ -138,6 +140,11 @@ impl Partner {
             let Some(id) = entry.check_id.as_ref().filter(|id| !opened.contains(id)) else {
                 continue;
             };
+            match self.seen.guid(id) {
+                Some(guid) if guid == wanted.guid => return Ok(Finding::Booked),
+                Some(_) => continue,
+                None => {}
+            }
             let place = Place {
                 age: given.age_of(entry),
                 fits: wanted.fits(entry),
@@ -147,7 +154,9 @@ impl Partner {
                 continue;
             }
             opened.push(id);
-            match wanted.word_of(self.ledger.check(id, deadline).await?.as_ref(), place) {
+            let check = self.ledger.check(id, deadline).await?;
+            self.seen.remember(id, check.as_ref());
+            match wanted.word_of(check.as_ref(), place) {
                 Word::Itself => return Ok(Finding::Booked),
                 Word::Silent => doubtful = true,
                 Word::Another => {}
@@ -193,7 +202,8 @@ impl Place {
 impl Wanted<'_> {
     /// Whether a movement's own words name the order.
     fn is_named_by(&self, entry: &Transaction) -> bool {
-        let named = |text: &str| text.to_ascii_lowercase().contains(&self.guid);
+        let guid = self.guid.to_string();
+        let named = |text: &str| text.to_ascii_lowercase().contains(&guid);
         entry.comment.as_deref().is_some_and(named) || entry.check_id.as_ref().is_some_and(|id| named(id.as_str()))
     }
 
@@ -213,11 +223,10 @@ impl Wanted<'_> {
 
     /// What the check of a movement says. Its number alone proves only where time and sum fit, too.
     fn word_of(&self, check: Option<&Check>, place: Place) -> Word {
-        let (guid, number) = check.map_or((None, None), |check| {
-            (check.check_guid.as_deref(), check.number.as_deref())
-        });
+        let guid = check.and_then(guid_of);
+        let number = check.and_then(|check| check.number.as_deref());
         match (guid, number) {
-            (Some(found), _) if found.trim_matches(['{', '}']).eq_ignore_ascii_case(&self.guid) => Word::Itself,
+            (Some(found), _) if found == self.guid => Word::Itself,
             (None, Some(found)) if found == self.number && place.is_its() => Word::Itself,
             (None, Some(found)) if found == self.number && place.age >= Age::Doubtful => Word::Silent,
             (None, None) if place.may_be_it() => Word::Silent,
@@ -287,7 +296,7 @@ mod tests {
 
     fn wanted() -> Wanted<'static> {
         Wanted {
-            guid: GUID.into(),
+            guid: GUID.parse().expect("a GUID"),
             number: "D-1",
             accrued: money(500),
             spent: money(200),
@@ -348,10 +357,18 @@ mod tests {
         let place = |age, fits| Place { age, fits };
         let (here, unlike) = (place(Age::OfItsTime, true), place(Age::OfItsTime, false));
         let (misdated, long_ago) = (place(Age::Doubtful, true), place(Age::Older, true));
-        let braced = format!("{{{GUID}}}");
+        let other = "20000000-0000-4000-8000-000000000001";
+        let spellings = [format!("{{{GUID}}}"), GUID.to_uppercase(), GUID.replace('-', "")];
+        for guid in spellings {
+            let found = check(Some(&guid), None);
+            assert_eq!(wanted().word_of(Some(&found), long_ago), Word::Itself, "{guid}");
+        }
+        for none in ["", "0", "00000000-0000-0000-0000-000000000000"] {
+            let found = check(Some(none), None);
+            assert_eq!(wanted().word_of(Some(&found), here), Word::Silent, "{none}");
+        }
         for (found, place, word) in [
-            (Some(check(Some(&braced), None)), long_ago, Word::Itself),
-            (Some(check(Some("another"), Some("D-1"))), here, Word::Another),
+            (Some(check(Some(other), Some("D-1"))), here, Word::Another),
             (Some(check(None, Some("D-1"))), here, Word::Itself),
             (Some(check(None, Some("D-1"))), unlike, Word::Silent),
             (Some(check(None, Some("D-1"))), misdated, Word::Silent),
