@@ -1,7 +1,7 @@
 //! Orders are booked once whatever this ProBonus' clock, ids and answers look like.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::routing::{get, post as post_to};
@@ -10,6 +10,7 @@ use guest_cabinet::clock::Clock;
 use guest_cabinet::keys::{hex, sha256};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::support::cabinet::send;
 use crate::support::{Answer, ProBonus, TestCabinet, TestStore, friday_noon, sqlite};
@@ -121,10 +122,15 @@ async fn particular(id: Value) -> (String, Arc<AtomicUsize>) {
         .route("/api/v0/accounts/transactions", history)
         .route("/api/v0/external/register_check", book.clone())
         .route("/api/v0/accounts/refill", book);
+    (serve(router).await, reads)
+}
+
+/// The address of a ProBonus of `router`.
+async fn serve(router: Router) -> String {
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", socket.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(socket, router).await });
-    (url, reads)
+    url
 }
 
 #[tokio::test]
@@ -140,6 +146,42 @@ async fn the_first_order_after_a_start_names_the_account_as_this_probonus_writes
         }
         assert_eq!(reads.load(Ordering::Relaxed), 1, "what is known is not asked again");
     }
+}
+
+/// A ProBonus that books what it turns away with a 503, and shows it in the history a little later.
+async fn slow_to_show() -> (String, Arc<Mutex<Vec<(Instant, Value)>>>) {
+    let booked: Arc<Mutex<Vec<(Instant, Value)>>> = Arc::default();
+    let (shown, books) = (booked.clone(), booked.clone());
+    let history = get(move || {
+        let now = Instant::now();
+        let shown = shown.lock().expect("nobody panics here");
+        let old = shown
+            .iter()
+            .filter(|(at, _)| now.duration_since(*at) > Duration::from_millis(700));
+        let movement = |order: &Value| json!({ "id": 1, "date": "2026-11-20T12:00:00", "type": "accrual", "sum": 5, "comment": order["checkGuid"] });
+        let movements: Vec<Value> = old.map(|(_, order)| movement(order)).collect();
+        std::future::ready(Json(movements))
+    });
+    let book = post_to(move |Json(order): Json<Value>| {
+        books.lock().expect("nobody panics here").push((Instant::now(), order));
+        std::future::ready((StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "0")]))
+    });
+    let balance = get(|| std::future::ready(Json(json!({ "balance": 5 }))));
+    let router = Router::new()
+        .route("/api/v0/accounts/transactions", history)
+        .route("/api/v0/accounts/get_balance_extended", balance)
+        .route("/api/v0/external/register_check", book);
+    (serve(router).await, booked)
+}
+
+#[tokio::test]
+async fn what_was_booked_and_turned_away_is_waited_for_until_the_history_shows_it() {
+    let (url, booked) = slow_to_show().await;
+    let (store, more) = (sqlite(), partner(&key("key_sha256", KEY)));
+    let cabinet = TestCabinet::start(&url, "a token", &store.url, Clock::system(), &more).await;
+    let answer = post(&cabinet, KEY, &check(&guid(5), 5012)).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+    assert_eq!(booked.lock().expect("nobody panics here").len(), 1);
 }
 
 #[tokio::test]
