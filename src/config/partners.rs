@@ -14,6 +14,8 @@ use crate::model::Money;
 pub struct PartnerConfig {
     /// `key_sha256`: SHA-256 of the key, in hexadecimal, as `guest-cabinet hash-key` prints it. Required.
     pub key_sha256: [u8; 32],
+    /// `key_sha256_previous`: the hash of the key before, which stays good while the key is being rotated.
+    pub key_sha256_previous: Option<[u8; 32]>,
     /// `scopes`, of `checks`, `refills`, `guests`. Required.
     pub scopes: Vec<Scope>,
     /// `max_refill`: greatest single refill, in kopecks (none).
@@ -65,7 +67,7 @@ pub(super) fn read(mut section: Section, problems: &mut Problems) -> BTreeMap<St
     }
     let mut keys: Vec<_> = partners
         .values()
-        .map(|partner: &PartnerConfig| partner.key_sha256)
+        .flat_map(|partner: &PartnerConfig| partner.key_hashes().copied())
         .collect();
     keys.sort_unstable();
     if keys.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -75,6 +77,11 @@ pub(super) fn read(mut section: Section, problems: &mut Problems) -> BTreeMap<St
 }
 
 impl PartnerConfig {
+    /// The hashes of the keys that are good.
+    pub fn key_hashes(&self) -> impl Iterator<Item = &[u8; 32]> {
+        std::iter::once(&self.key_sha256).chain(&self.key_sha256_previous)
+    }
+
     fn read(mut section: Section, problems: &mut Problems) -> Option<Self> {
         let what = "the key's hash, as `guest-cabinet hash-key` prints it";
         let hash = section.required_secret("key_sha256", what, problems);
@@ -82,6 +89,12 @@ impl PartnerConfig {
         if hash.is_some() && key_sha256.is_none() {
             problems.add(&section.name("key_sha256"), "must be 64 hexadecimal digits");
         }
+        let previous = section.secret("key_sha256_previous", problems);
+        let key_sha256_previous = previous.as_ref().and_then(|hash| unhex(hash.expose_secret().trim()));
+        if previous.is_some() && key_sha256_previous.is_none() {
+            problems.add(&section.name("key_sha256_previous"), "must be 64 hexadecimal digits");
+        }
+        let key_sha256_previous = key_sha256_previous.filter(|previous| Some(*previous) != key_sha256);
         let names = section.list("scopes", problems).unwrap_or_default();
         if names.is_empty() {
             problems.add(
@@ -103,6 +116,7 @@ impl PartnerConfig {
         }
         let partner = Self {
             key_sha256: key_sha256.unwrap_or_default(),
+            key_sha256_previous,
             scopes,
             max_refill: cap(&mut section, "max_refill", problems),
             max_daily_refill: cap(&mut section, "max_daily_refill", problems),

@@ -14,6 +14,9 @@ use crate::store::{DaySum, OperationRow};
 /// A call of which nothing was done is tried again after this long, within the request's time.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// What ProBonus booked although it turned the call away is shown by its history after this long at the latest, for a partner that waits.
+const SHOWN: Duration = Duration::from_secs(3);
+
 impl Partner {
     /// The owner carries the order out for a partner that waits.
     pub(super) async fn carry_out(
@@ -78,7 +81,7 @@ impl Partner {
         loop {
             let wait = match tried {
                 Tried::Undone(error) => error.retry_after().unwrap_or(RETRY),
-                Tried::TurnedAway => RETRY,
+                Tried::TurnedAway => SHOWN.min(self.settling.wait),
                 Tried::Registered | Tried::Rejected | Tried::Unknown => return Ok(tried),
             };
             let wait = wait.max(RETRY);

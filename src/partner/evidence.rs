@@ -4,10 +4,12 @@
 //! absence unprovable: then nothing is sent again.
 
 use jiff::{Timestamp, ToSpan};
+use uuid::Uuid;
 
 use super::Partner;
 use super::attempt::{has_mark, mark};
 use super::order::{Kept, What};
+use super::seen::guid_of;
 use crate::clock::Deadline;
 use crate::model::{AccountId, Check, CheckId, Money, Transaction};
 use crate::probonus::{History, UpstreamError};
@@ -16,7 +18,10 @@ use crate::store::OperationRow;
 /// Clocks of ProBonus and ours may differ by this much, in seconds.
 const SKEW_S: i64 = 300;
 
-/// Checks that are opened to find one. Among more movements of the same sum nothing is proven absent.
+/// A ProBonus that tells times of another zone, or days alone, dates a movement this much too early, in seconds.
+const MISDATED_S: i64 = 86_400;
+
+/// Checks that are opened at once to find one; the next look goes on with others.
 const MOST_CHECKS: usize = 100;
 
 /// What reading says.
@@ -38,18 +43,32 @@ enum Word {
     Silent,
 }
 
+/// How old a movement is beside an order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    /// It was there before, whatever the clocks say.
+    Older,
+    /// It seems older, and a misdated one would seem so, too.
+    Doubtful,
+    /// Not older than the order.
+    OfItsTime,
+}
+
+/// When an order was given: what its movements' ages are told by.
+#[derive(Clone, Copy)]
+struct Given(Timestamp);
+
 /// How a movement stands to an order.
 #[derive(Clone, Copy)]
 struct Place {
-    /// Not older than the order.
-    of_its_time: bool,
+    age: Age,
     /// Its sum is one that the order makes.
     fits: bool,
 }
 
 /// A check as it was ordered, for comparing.
 struct Wanted<'a> {
-    guid: String,
+    guid: Uuid,
     number: &'a str,
     accrued: Money,
     spent: Money,
@@ -65,10 +84,9 @@ impl Partner {
         deadline: Deadline,
     ) -> Result<Finding, UpstreamError> {
         // The first attempt counts: any of them may be the one that was booked.
-        let since = Timestamp::from_microsecond(row.created_at_us).unwrap_or(Timestamp::MIN);
-        let since = since.checked_sub(SKEW_S.seconds()).unwrap_or(since);
+        let given = Given(Timestamp::from_microsecond(row.created_at_us).unwrap_or(Timestamp::MIN));
         // A day around it: ProBonus may see another day in the same moment.
-        let from = since.to_zoned_datetime(self.zone.clone()).date();
+        let from = given.since().to_zoned_datetime(self.zone.clone()).date();
         let today = self.clock.now().to_zoned_datetime(self.zone.clone()).date();
         let history = History::Days {
             from: from.checked_sub(1.day()).unwrap_or(from),
@@ -76,7 +94,7 @@ impl Partner {
         };
         let entries = self.ledger.transactions(account, history, deadline).await?;
         let (found, accrual) = match &kept.what {
-            What::Refill { amount, .. } => (refill_finding(&entries, since, *amount, &mark(&row.id)), *amount),
+            What::Refill { amount, .. } => (refill_finding(&entries, given, *amount, &mark(&row.id)), *amount),
             What::Check {
                 guid,
                 number,
@@ -85,12 +103,12 @@ impl Partner {
                 ..
             } => {
                 let wanted = Wanted {
-                    guid: guid.to_string(),
+                    guid: *guid,
                     number,
                     accrued: *accrued,
                     spent: *spent,
                 };
-                (self.look_for_check(&entries, since, &wanted, deadline).await?, *accrued)
+                (self.look_for_check(&entries, given, &wanted, deadline).await?, *accrued)
             }
         };
         // An accrual that is on its way does not show in the history yet: one of the same sum might be it.
@@ -106,7 +124,7 @@ impl Partner {
     async fn look_for_check(
         &self,
         entries: &[Transaction],
-        since: Timestamp,
+        given: Given,
         wanted: &Wanted<'_>,
         deadline: Deadline,
     ) -> Result<Finding, UpstreamError> {
@@ -115,24 +133,30 @@ impl Partner {
         }
         // A purchase that moves no bonuses may leave no trace in the history of bonuses.
         let traceless = wanted.accrued == Money::ZERO && wanted.spent == Money::ZERO;
-        let silent =
-            |entry: &&Transaction| entry.check_id.is_none() && entry.occurred_at >= since && wanted.fits(entry);
-        let mut doubtful = traceless || entries.iter().any(|entry| silent(&entry));
+        let silent = |entry: &Transaction| entry.check_id.is_none() && given.may_be(entry) && wanted.fits(entry);
+        let mut doubtful = traceless || entries.iter().any(silent);
         let mut opened: Vec<&CheckId> = Vec::new();
-        for entry in wanted.worth_opening(entries, since) {
+        for entry in wanted.worth_opening(entries, given) {
             let Some(id) = entry.check_id.as_ref().filter(|id| !opened.contains(id)) else {
                 continue;
             };
+            match self.seen.guid(id) {
+                Some(guid) if guid == wanted.guid => return Ok(Finding::Booked),
+                Some(_) => continue,
+                None => {}
+            }
             let place = Place {
-                of_its_time: entry.occurred_at >= since,
+                age: given.age_of(entry),
                 fits: wanted.fits(entry),
             };
             if opened.len() >= MOST_CHECKS {
-                doubtful |= place.of_its_time && place.fits;
+                doubtful |= place.may_be_it();
                 continue;
             }
             opened.push(id);
-            match wanted.word_of(self.ledger.check(id, deadline).await?.as_ref(), place) {
+            let check = self.ledger.check(id, deadline).await?;
+            self.seen.remember(id, check.as_ref());
+            match wanted.word_of(check.as_ref(), place) {
                 Word::Itself => return Ok(Finding::Booked),
                 Word::Silent => doubtful = true,
                 Word::Another => {}
@@ -142,10 +166,44 @@ impl Partner {
     }
 }
 
+impl Given {
+    /// Nothing of the order's is dated before this by a clock that is right.
+    fn since(self) -> Timestamp {
+        self.0.checked_sub(SKEW_S.seconds()).unwrap_or(self.0)
+    }
+
+    fn age_of(self, entry: &Transaction) -> Age {
+        let since = self.since();
+        if entry.occurred_at >= since {
+            Age::OfItsTime
+        } else if entry.occurred_at >= since.checked_sub(MISDATED_S.seconds()).unwrap_or(since) {
+            Age::Doubtful
+        } else {
+            Age::Older
+        }
+    }
+
+    /// Whether a movement may be as young as the order.
+    fn may_be(self, entry: &Transaction) -> bool {
+        self.age_of(entry) >= Age::Doubtful
+    }
+}
+
+impl Place {
+    fn may_be_it(self) -> bool {
+        self.age >= Age::Doubtful && self.fits
+    }
+
+    fn is_its(self) -> bool {
+        self.age == Age::OfItsTime && self.fits
+    }
+}
+
 impl Wanted<'_> {
     /// Whether a movement's own words name the order.
     fn is_named_by(&self, entry: &Transaction) -> bool {
-        let named = |text: &str| text.to_ascii_lowercase().contains(&self.guid);
+        let guid = self.guid.to_string();
+        let named = |text: &str| text.to_ascii_lowercase().contains(&guid);
         entry.comment.as_deref().is_some_and(named) || entry.check_id.as_ref().is_some_and(|id| named(id.as_str()))
     }
 
@@ -156,23 +214,22 @@ impl Wanted<'_> {
         sums.contains(&entry.amount.minor()) && entry.amount != Money::ZERO
     }
 
-    /// Movements whose checks may be the order: first those that fit, then the others of its time.
-    fn worth_opening<'e>(&self, entries: &'e [Transaction], since: Timestamp) -> Vec<&'e Transaction> {
+    /// Movements whose checks may be the order: first those that fit, then the others that may be of its time.
+    fn worth_opening<'e>(&self, entries: &'e [Transaction], given: Given) -> Vec<&'e Transaction> {
         let (fit, others): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| self.fits(entry));
-        let of_its_time = others.into_iter().filter(|entry| entry.occurred_at >= since);
+        let of_its_time = others.into_iter().filter(|entry| given.may_be(entry));
         fit.into_iter().chain(of_its_time).collect()
     }
 
     /// What the check of a movement says. Its number alone proves only where time and sum fit, too.
     fn word_of(&self, check: Option<&Check>, place: Place) -> Word {
-        let (guid, number) = check.map_or((None, None), |check| {
-            (check.check_guid.as_deref(), check.number.as_deref())
-        });
+        let guid = check.and_then(guid_of);
+        let number = check.and_then(|check| check.number.as_deref());
         match (guid, number) {
-            (Some(found), _) if found.trim_matches(['{', '}']).eq_ignore_ascii_case(&self.guid) => Word::Itself,
-            (None, Some(found)) if found == self.number && place.of_its_time && place.fits => Word::Itself,
-            (None, Some(found)) if found == self.number && place.of_its_time => Word::Silent,
-            (None, None) if place.of_its_time && place.fits => Word::Silent,
+            (Some(found), _) if found == self.guid => Word::Itself,
+            (None, Some(found)) if found == self.number && place.is_its() => Word::Itself,
+            (None, Some(found)) if found == self.number && place.age >= Age::Doubtful => Word::Silent,
+            (None, None) if place.may_be_it() => Word::Silent,
             _ => Word::Another,
         }
     }
@@ -180,13 +237,13 @@ impl Wanted<'_> {
 
 /// A refill is found by its mark. A movement of the same sum might be it, unless it is a purchase's or has another's mark: ProBonus may
 /// show its own words instead of ours, or cut them off.
-fn refill_finding(entries: &[Transaction], since: Timestamp, amount: Money, mark: &str) -> Finding {
+fn refill_finding(entries: &[Transaction], given: Given, amount: Money, mark: &str) -> Finding {
     let comment = |entry: &Transaction| entry.comment.clone().unwrap_or_default();
     if entries.iter().any(|entry| comment(entry).contains(mark)) {
         return Finding::Booked;
     }
     let silent = |entry: &Transaction| {
-        entry.occurred_at >= since && entry.amount == amount && entry.check_id.is_none() && !has_mark(&comment(entry))
+        given.may_be(entry) && entry.amount == amount && entry.check_id.is_none() && !has_mark(&comment(entry))
     };
     if entries.iter().any(silent) {
         Finding::Unprovable
@@ -239,7 +296,7 @@ mod tests {
 
     fn wanted() -> Wanted<'static> {
         Wanted {
-            guid: GUID.into(),
+            guid: GUID.parse().expect("a GUID"),
             number: "D-1",
             accrued: money(500),
             spent: money(200),
@@ -249,18 +306,22 @@ mod tests {
     #[test]
     fn a_refill_is_proven_by_its_mark_alone_and_whatever_could_be_it_makes_its_absence_unprovable() {
         let (mark, other) = ("#gc-0a8b7a528f6e", "спасибо #gc-ffffffffffff");
-        let found = |entry: Transaction, since| refill_finding(&[entry], since, money(700), mark);
-        let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(1).expect("a moment"));
+        let found = |entry: Transaction, given| refill_finding(&[entry], given, money(700), mark);
+        // Movements are of the epoch.
+        let at = |second| Given(Timestamp::from_second(second).expect("a moment"));
+        let (now, misdated, later) = (at(0), at(SKEW_S + MISDATED_S), at(SKEW_S + MISDATED_S + 1));
         assert_eq!(
             found(movement(700, Some("За отзыв #gc-0a8b7a528f6e"), None), later),
             Finding::Booked
         );
         for silent in [None, Some("Пополнение через API"), Some("За отзыв #gc-0a8b")] {
-            assert_eq!(
-                found(movement(700, silent, None), now),
-                Finding::Unprovable,
-                "{silent:?}"
-            );
+            for given in [now, misdated] {
+                assert_eq!(
+                    found(movement(700, silent, None), given),
+                    Finding::Unprovable,
+                    "{silent:?}"
+                );
+            }
             assert_eq!(found(movement(700, silent, None), later), Finding::Absent, "{silent:?}");
             assert_eq!(found(movement(701, silent, None), now), Finding::Absent, "{silent:?}");
             assert_eq!(
@@ -293,14 +354,26 @@ mod tests {
 
     #[test]
     fn a_guid_proves_always_a_number_only_in_its_place_and_silence_proves_nothing() {
-        let place = |of_its_time, fits| Place { of_its_time, fits };
-        let (here, long_ago, unlike) = (place(true, true), place(false, true), place(true, false));
-        let braced = format!("{{{GUID}}}");
+        let place = |age, fits| Place { age, fits };
+        let (here, unlike) = (place(Age::OfItsTime, true), place(Age::OfItsTime, false));
+        let (misdated, long_ago) = (place(Age::Doubtful, true), place(Age::Older, true));
+        let other = "20000000-0000-4000-8000-000000000001";
+        let spellings = [format!("{{{GUID}}}"), GUID.to_uppercase(), GUID.replace('-', "")];
+        for guid in spellings {
+            let found = check(Some(&guid), None);
+            assert_eq!(wanted().word_of(Some(&found), long_ago), Word::Itself, "{guid}");
+        }
+        for none in ["", "0", "00000000-0000-0000-0000-000000000000"] {
+            let found = check(Some(none), None);
+            assert_eq!(wanted().word_of(Some(&found), here), Word::Silent, "{none}");
+        }
         for (found, place, word) in [
-            (Some(check(Some(&braced), None)), long_ago, Word::Itself),
-            (Some(check(Some("another"), Some("D-1"))), here, Word::Another),
+            (Some(check(Some(other), Some("D-1"))), here, Word::Another),
             (Some(check(None, Some("D-1"))), here, Word::Itself),
             (Some(check(None, Some("D-1"))), unlike, Word::Silent),
+            (Some(check(None, Some("D-1"))), misdated, Word::Silent),
+            (Some(check(None, Some("D-2"))), misdated, Word::Another),
+            (None, misdated, Word::Silent),
             (Some(check(None, Some("D-1"))), long_ago, Word::Another),
             (Some(check(None, Some("D-2"))), here, Word::Another),
             (Some(check(None, None)), here, Word::Silent),

@@ -28,8 +28,10 @@ impl Partner {
         let mut found = None;
         // All are compared, so that the time says nothing about which one it was.
         for (name, partner) in &self.partners {
-            if verify_slices_are_equal(&partner.key_sha256, &hash).is_ok() {
-                found = Some((name, partner));
+            for known in partner.key_hashes() {
+                if verify_slices_are_equal(known, &hash).is_ok() {
+                    found = Some((name, partner));
+                }
             }
         }
         let admitted = match found {

@@ -14,6 +14,7 @@ mod lease;
 mod ledger;
 mod operate;
 mod order;
+mod seen;
 mod settle;
 
 use std::sync::Arc;
@@ -159,6 +160,7 @@ pub struct Partner {
     keys: Arc<Keys>,
     clock: Clock,
     entropy: Entropy,
+    seen: seen::Seen,
     wake: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -202,6 +204,7 @@ impl Partner {
             keys: tools.keys,
             clock: tools.clock,
             entropy: tools.entropy,
+            seen: seen::Seen::default(),
             wake: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -121,15 +121,7 @@ impl Values {
 
     /// The history, newest first. `account` is whose it is: an entry that says it is another's makes the answer nonsense.
     pub fn transactions(&self, answer: Json, account: &AccountId) -> Read<Vec<Transaction>> {
-        let items = match answer.array() {
-            Ok(items) => items,
-            // Some answers name their list.
-            Err(_) => answer
-                .object()?
-                .told(&["transactions", "items"])
-                .ok_or(NONSENSE)?
-                .array()?,
-        };
+        let items = movements(answer)?;
         let mut read: Vec<RawTransaction> = Vec::with_capacity(items.len());
         for item in items {
             read.push(self.transaction(item, account)?);
@@ -214,6 +206,19 @@ impl Values {
             amount: money(&["sum", "amount"])?,
             discount: money(&["discountSum"])?,
         })
+    }
+}
+
+/// A history's movements as they came.
+pub(super) fn movements(answer: Json) -> Read<Vec<Json>> {
+    match answer.array() {
+        Ok(items) => Ok(items),
+        // Some answers name their list.
+        Err(_) => answer
+            .object()?
+            .told(&["transactions", "items"])
+            .ok_or(NONSENSE)?
+            .array(),
     }
 }
 

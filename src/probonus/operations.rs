@@ -1,5 +1,7 @@
 //! The operations as the other rooms call them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -20,6 +22,9 @@ use crate::model::{
     Account, AccountGroup, AccountId, Balance, Check, CheckId, Gender, Money, NewAccount, OutsideCheck, Phone,
     ProfileEdit, Transaction,
 };
+
+/// The time for learning how ids are written, out of a write's own.
+const SEEING_IDS: Duration = Duration::from_secs(1);
 
 /// The client. `Debug` shows nothing.
 pub struct ProBonus {
@@ -147,6 +152,7 @@ impl ProBonus {
         comment: &str,
         deadline: Deadline,
     ) -> Result<(), UpstreamError> {
+        self.see_ids(id, deadline).await;
         let arguments = Arguments::default()
             .id("accountId", id.as_str(), &self.ids)
             .number("sum", self.values.sum_out(sum))
@@ -159,6 +165,7 @@ impl ProBonus {
     /// # Errors
     /// See [`UpstreamError`]; its effect tells whether it may have been done.
     pub async fn register_check(&self, check: &OutsideCheck, deadline: Deadline) -> Result<(), UpstreamError> {
+        self.see_ids(&check.account_id, deadline).await;
         let arguments = Arguments::default()
             .number("restCode", check.restaurant_code)
             .text("checkGuid", check.check_guid.to_string())
@@ -200,7 +207,11 @@ impl ProBonus {
         if answer.is_null() {
             return Ok(Vec::new());
         }
-        self.values.transactions(answer, id)
+        let movements = self.values.transactions(answer, id)?;
+        if let Some(movement) = answers::movements(answer)?.first() {
+            self.ids.learn_from_movement(*movement);
+        }
+        Ok(movements)
     }
 
     /// The balance in detail.
@@ -254,6 +265,16 @@ impl ProBonus {
         let reply = self.calls.make(Operation::AccountGroups, &arguments, deadline).await?;
         let body = reply.accepted()?;
         answers::groups(Json::parse(&body)?.unwrapped())
+    }
+
+    /// Reads how ProBonus writes ids before a write that could only guess it: what it refuses for its form is refused for good.
+    async fn see_ids(&self, account: &AccountId, deadline: Deadline) {
+        if self.ids.is_guess(account.as_str()) {
+            // A guess is better than no booking.
+            let _ = self
+                .transactions(account, History::Last(1), deadline.at_most(SEEING_IDS))
+                .await;
+        }
     }
 
     /// A write: any success is a success, whatever ProBonus says along with it.

@@ -16,6 +16,7 @@ mod guest_views_remembered;
 mod guest_writes;
 mod house;
 mod partner;
+mod partner_dialects;
 mod partner_model;
 mod replicas;
 mod sandbox;
