@@ -24,10 +24,14 @@ struct Stage {
 
 impl Stage {
     async fn over(store: &TestStore) -> Self {
+        Self::with(store, "").await
+    }
+
+    async fn with(store: &TestStore, more: &str) -> Self {
         let clock = Clock::manual(friday_noon());
         let probonus = ProBonus::start(&clock).await;
         let (smsru, smsc, telegram) = tokio::join!(Emulator::smsru(), Emulator::smsc(), Emulator::telegram());
-        let more = format!("[delivery]\n{}", settings(&smsru, &smsc, &telegram));
+        let more = format!("[delivery]\n{}\n{more}", settings(&smsru, &smsc, &telegram));
         let (url, token) = (probonus.sandbox.url(), probonus.sandbox.token().to_owned());
         Self {
             cabinet: TestCabinet::start(&url, &token, &store.url, clock.clone(), &more).await,
@@ -222,6 +226,28 @@ async fn while_no_gateway_can_bring_a_code_that_is_said_at_once_and_costs_nothin
     let body = json!({ "phone": "+79160000002", "channel": "sms" });
     let other = stage.cabinet.post("/api/v1/auth/challenges", &body).await;
     assert_eq!(other.status, StatusCode::ACCEPTED, "SMSC still works: {}", other.text);
+}
+
+#[tokio::test]
+async fn a_store_review_number_types_its_six_digits_whatever_the_channel() {
+    let test_phone = "[[auth.test_phones]]\nphone = \"+79160000001\"\ncode = \"046810\"\nvalid_until = \"2026-12-01\"";
+    let store = sqlite();
+    let stage = Stage::with(&store, test_phone).await;
+    for channel in ["sms", "flash_call", "guest_call"] {
+        let asked = stage.ask(channel).await;
+        assert_eq!(
+            (&asked["code_length"], &asked["attempts_left"], &asked["expires_in"]),
+            (&json!(6), &json!(5), &json!(300)),
+            "{channel}"
+        );
+        let seen = stage.until(&asked, "delivered").await;
+        assert_eq!((&seen["code_length"], &seen["attempts_left"]), (&json!(6), &json!(5)));
+        assert_eq!(stage.verify(&asked, "000000").await.json()["attempts_left"], 4);
+        assert_eq!(stage.verify(&asked, "046810").await.status, StatusCode::OK, "{channel}");
+    }
+    for path in ["/sms/send", "/code/call", "/callcheck/add"] {
+        assert!(stage.smsru.calls(path).is_empty(), "{path}");
+    }
 }
 
 #[tokio::test]
