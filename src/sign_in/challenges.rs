@@ -142,6 +142,10 @@ impl SignIn {
         let channel = self.offered(channel.or_else(|| Channel::named(&row.channel)))?;
         let guest = self.guest(phone.clone());
         let test = self.test_phone(&phone).is_some();
+        // A call whose digits could no longer be tried is not made.
+        if channel == Channel::FlashCall && row.attempts >= i64::from(CHOSEN_ATTEMPTS) && !test {
+            return Err(SignInError::ChallengeInvalid);
+        }
         self.can_send(channel, test)?;
         let next = self.spend(&guest, ip, device_token, test).await?;
         row.resend_at_us = next.0;

@@ -109,6 +109,9 @@ async fn a_fourth_try_at_four_digits_is_too_late_and_another_channel_shares_the_
     assert_eq!(stage.verify(&asked, "0435").await.code(), "challenge_invalid");
     stage.clock.advance(Duration::from_mins(1));
     let path = format!("/api/v1/auth/challenges/{}/resend", id(&asked));
+    let in_vain = stage.cabinet.post(&path, &json!({})).await;
+    assert_eq!(in_vain.code(), "challenge_invalid");
+    assert_eq!(stage.smsru.calls("/code/call").len(), 1, "no call is made in vain");
     let resent = stage.cabinet.post(&path, &json!({ "channel": "sms" })).await.json();
     assert_eq!(
         (&resent["code_length"], &resent["attempts_left"]),
@@ -186,6 +189,31 @@ async fn a_phone_has_one_open_call_so_that_a_guest_confirms_no_strangers_challen
     stage.clock.advance(Duration::from_secs(3));
     stage.until(&first, "confirmed").await;
     assert_eq!(stage.verify(&stranger, "000000").await.code(), "code_incorrect");
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_needs_any_more_keeps_no_other_from_being_made() {
+    for store in each_engine().await {
+        let stage = Stage::over(&store).await;
+        let first = stage.ask("guest_call").await;
+        stage.until(&first, "sent").await;
+        stage.clock.advance(Duration::from_mins(1));
+        let path = format!("/api/v1/auth/challenges/{}/resend", id(&first));
+        stage.cabinet.post(&path, &json!({ "channel": "sms" })).await;
+        stage.until(&first, "sent").await;
+        let text = stage.smsru.calls("/sms/send")[0].field("msg").to_owned();
+        let code = text.rsplit('#').next().expect("a code").to_owned();
+        assert_eq!(stage.verify(&first, &code).await.status, StatusCode::OK);
+        stage.clock.advance(Duration::from_mins(1));
+        let second = stage.ask("guest_call").await;
+        stage.until(&second, "sent").await;
+        assert_eq!(stage.smsru.calls("/callcheck/add").len(), 2, "{}", store.engine);
+        stage.smsru.guest_calls(DIGITS);
+        stage.clock.advance(Duration::from_secs(3));
+        stage.until(&second, "confirmed").await;
+        assert_eq!(stage.verify(&first, "").await.code(), "challenge_invalid");
+        assert_eq!(stage.verify(&second, "").await.status, StatusCode::OK);
+    }
 }
 
 #[tokio::test]
