@@ -125,6 +125,12 @@ impl AuthConfig {
                 .collect(),
             phones,
         };
+        for (index, test) in auth.test_phones.iter().enumerate() {
+            if auth.test_phones[..index].iter().any(|known| known.phone == test.phone) {
+                let path = section.name("test_phones");
+                problems.add(&path, format_args!("{} stands there twice", test.phone.masked()));
+            }
+        }
         section.finish(problems);
         auth
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::reader::{Problems, Section};
@@ -153,8 +155,23 @@ impl DeliveryConfig {
             brand: section.text("brand", problems),
             gateways,
         };
-        if config.android_hash.as_ref().is_some_and(|hash| hash.len() != 11) {
-            problems.add(&section.name("android_hash"), "must have 11 characters");
+        let in_hash = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+        if config
+            .android_hash
+            .as_ref()
+            .is_some_and(|hash| hash.len() != 11 || !hash.bytes().all(in_hash))
+        {
+            problems.add(
+                &section.name("android_hash"),
+                "must have 11 characters, each a letter, a digit, + or /",
+            );
+        }
+        if config
+            .brand
+            .as_ref()
+            .is_some_and(|brand| brand.contains(char::is_control))
+        {
+            problems.add(&section.name("brand"), "must be one line");
         }
         section.finish(problems);
         config
@@ -188,6 +205,15 @@ impl WebhookConfig {
         let secret = needed(&mut section, "secret", used, problems);
         let report_secret = section.secret("report_secret", problems);
         let report_secret_previous = section.secret("report_secret_previous", problems);
+        for (key, secret) in [
+            ("secret", &secret),
+            ("report_secret", &report_secret),
+            ("report_secret_previous", &report_secret_previous),
+        ] {
+            if used && secret.as_ref().is_some_and(|secret| !is_signing_secret(secret)) {
+                problems.add(&section.name(key), "must be whsec_ and bytes in base64");
+            }
+        }
         let allow_private = section.flag("allow_private", false, problems);
         let channels = channels(&mut section, &CHANNELS, problems);
         section.finish(problems);
@@ -206,7 +232,7 @@ impl SmsruConfig {
     fn read(mut section: Section, used: bool, problems: &mut Problems) -> Option<Self> {
         let api_id = needed(&mut section, "api_id", used, problems);
         let from = section.text("from", problems);
-        let url = address(&mut section, "url", Some("https://sms.ru"), used, problems);
+        let url = base(&mut section, "https://sms.ru", used, problems);
         let channels = channels(&mut section, &["sms", "guest_call", "flash_call"], problems);
         section.finish(problems);
         used.then_some(Self {
@@ -224,8 +250,8 @@ impl SmscConfig {
         let api_key = section.secret("api_key", problems);
         let login = section.secret("login", problems);
         let password = section.secret("password", problems);
-        let ways = (api_key.is_some(), login.is_some() && password.is_some());
-        if used && problems.0.len() == before && !matches!(ways, (true, false) | (false, true)) {
+        let given = (api_key.is_some(), login.is_some(), password.is_some());
+        if used && problems.0.len() == before && !matches!(given, (true, false, false) | (false, true, true)) {
             problems.add(
                 &section.name("api_key"),
                 "is missing: give api_key, or login and password, not both",
@@ -234,7 +260,24 @@ impl SmscConfig {
         let sender = section.text("sender", problems);
         let callback_secret = section.secret("callback_secret", problems);
         let callback_path = section.secret("callback_path", problems);
-        let url = address(&mut section, "url", Some("https://smsc.ru/sys/"), used, problems);
+        if used && callback_secret.is_some() != callback_path.is_some() {
+            problems.add(
+                &section.name("callback_path"),
+                "goes together with callback_secret: give both, or neither for no reports",
+            );
+        }
+        let divides = |c: char| "/?#".contains(c);
+        if used
+            && callback_path
+                .as_ref()
+                .is_some_and(|path| path.expose_secret().contains(divides))
+        {
+            problems.add(
+                &section.name("callback_path"),
+                "must hold no / ? #: it is one part of an address",
+            );
+        }
+        let url = base(&mut section, "https://smsc.ru/sys/", used, problems);
         section.finish(problems);
         used.then_some(Self {
             api_key,
@@ -252,8 +295,15 @@ impl TelegramConfig {
     fn read(mut section: Section, used: bool, problems: &mut Problems) -> Option<Self> {
         const USUAL: &str = "https://gatewayapi.telegram.org";
         let token = needed(&mut section, "token", used, problems);
+        let goes_in_header = |token: &SecretString| token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
+        if used && token.as_ref().is_some_and(|token| !goes_in_header(token)) {
+            problems.add(
+                &section.name("token"),
+                "must be one word of Latin letters, digits and signs",
+            );
+        }
         let sender_username = section.text("sender_username", problems);
-        let url = address(&mut section, "url", Some(USUAL), used, problems);
+        let url = base(&mut section, USUAL, used, problems);
         section.finish(problems);
         used.then_some(Self {
             token: token?,
@@ -270,6 +320,28 @@ fn needed(section: &mut Section, key: &str, used: bool, problems: &mut Problems)
     } else {
         section.secret(key, problems)
     }
+}
+
+/// Whether it signs as the operator means it to: what begins with `whsec_` goes on in base64.
+fn is_signing_secret(secret: &SecretString) -> bool {
+    let Some(encoded) = secret.expose_secret().strip_prefix("whsec_") else {
+        return true;
+    };
+    STANDARD.decode(encoded).is_ok_and(|bytes| !bytes.is_empty())
+}
+
+/// The base of a gateway's addresses.
+fn base(section: &mut Section, default: &str, used: bool, problems: &mut Problems) -> Option<Url> {
+    let url = address(section, "url", Some(default), used, problems)?;
+    let more = [url.query(), url.fragment(), url.password()];
+    if !url.username().is_empty() || more.iter().any(Option::is_some) {
+        problems.add(
+            &section.name("url"),
+            "must end with a host or a path, and hold no credentials",
+        );
+        return None;
+    }
+    Some(url)
 }
 
 /// An https address, or an http one on this machine.

@@ -34,6 +34,8 @@ struct State {
     since: Duration,
     halves: u32,
     open: Option<Open>,
+    /// It is back by its balance's word after so long a pause, and no message bore that out yet.
+    on_trial: Option<Duration>,
 }
 
 /// The gateway is left out.
@@ -42,6 +44,8 @@ struct Open {
     pause: Duration,
     /// One try is under way.
     trying: bool,
+    /// It is made with a message.
+    with_message: bool,
     tries: u32,
 }
 
@@ -69,7 +73,7 @@ impl Breaker {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut state.open {
             None => true,
-            Some(open) => open.is_for_a_message(self.probed) && open.starts_try(self.clock.steady()),
+            Some(open) => open.is_for_a_message(self.probed) && open.starts_try(true, self.clock.steady()),
         }
     }
 
@@ -77,7 +81,7 @@ impl Breaker {
     pub fn is_due(&self) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let open = state.open.as_mut().filter(|open| !open.is_for_a_message(self.probed));
-        open.is_some_and(|open| open.starts_try(self.clock.steady()))
+        open.is_some_and(|open| open.starts_try(false, self.clock.steady()))
     }
 
     /// How long no message can be sent; `None` when one can.
@@ -102,10 +106,13 @@ impl Breaker {
             return Change::Nothing;
         }
         if weight == 0 {
-            *state = State::default();
+            *state = State {
+                on_trial: (!open.with_message).then_some(open.pause),
+                ..State::default()
+            };
             return Change::Closed;
         }
-        open.pause = pause.unwrap_or_else(|| (open.pause * 2).min(LONGEST_PAUSE));
+        open.pause = pause.unwrap_or_else(|| longer(open.pause));
         open.until = now + open.pause;
         open.trying = false;
         Change::Nothing
@@ -120,11 +127,12 @@ impl Open {
     }
 
     /// Whether the pause is over; if so, it begins again, in case nothing is heard of this try.
-    fn starts_try(&mut self, now: Duration) -> bool {
+    fn starts_try(&mut self, with_message: bool, now: Duration) -> bool {
         let over = now >= self.until;
         if over {
             self.until = now + self.pause;
             self.trying = true;
+            self.with_message = with_message;
             self.tries = self.tries.wrapping_add(1);
         }
         over
@@ -138,18 +146,26 @@ impl State {
             self.halves = 0;
         }
         self.halves += weight;
-        if self.halves < HALVES && pause.is_none() {
+        // An account in order is no promise to send: the first message that fails says that nothing got better.
+        let on_trial = self.on_trial.take().filter(|_| weight > 0);
+        if self.halves < HALVES && pause.is_none() && on_trial.is_none() {
             return Change::Nothing;
         }
-        let pause = pause.unwrap_or(FIRST_PAUSE);
+        let pause = pause.or(on_trial.map(longer)).unwrap_or(FIRST_PAUSE);
         self.open = Some(Open {
             until: now + pause,
             pause,
             trying: false,
+            with_message: false,
             tries: 0,
         });
         Change::Opened
     }
+}
+
+/// The pause after one that was not enough.
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE)
 }
 
 /// What an outcome says against the gateway, in halves of a failure.
@@ -262,6 +278,26 @@ mod tests {
         assert!(!breaker.allows() && breaker.closed_for().is_some());
         assert!(breaker.is_due() && !breaker.is_due());
         assert_eq!(breaker.tell(Ok(())), Change::Closed);
+        assert!(breaker.allows());
+    }
+
+    #[test]
+    fn a_balance_that_no_message_bears_out_makes_the_pause_longer() {
+        let (clock, breaker) = breaker(true);
+        breaker.tell(Err(SendError::Rejected(Reason::Sender)));
+        for pause in [FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE * 4] {
+            assert_eq!(breaker.closed_for(), Some(pause));
+            clock.advance(pause);
+            assert!(breaker.is_due());
+            assert_eq!(breaker.tell(Ok(())), Change::Closed);
+            assert!(breaker.allows() && breaker.closed_for().is_none());
+            assert_eq!(breaker.tell(Err(SendError::Uncertain)), Change::Opened, "one is enough");
+        }
+        clock.advance(LONGEST_PAUSE);
+        assert!(breaker.is_due());
+        breaker.tell(Ok(()));
+        assert_eq!(breaker.tell(Ok(())), Change::Nothing, "a message went through");
+        assert_eq!(breaker.tell(Err(SendError::Uncertain)), Change::Nothing);
         assert!(breaker.allows());
     }
 

@@ -212,6 +212,11 @@ pub(super) trait Gateway: Send + Sync {
     /// Channels it offers.
     fn channels(&self) -> &[Channel];
 
+    /// Whether the same message may be handed over once more when nobody knows what became of it: the gateway knows it by its id.
+    fn repeats_safely(&self) -> bool {
+        false
+    }
+
     /// Hands a message over.
     async fn send(&self, message: &Message<'_>, deadline: Deadline) -> Result<Accepted, SendError>;
 

@@ -1,7 +1,7 @@
 //! Bringing a code to a phone: a durable outbox, gateways behind one trait, ordered failover. Knows nothing of sessions or HTTP towards guests.
 //!
-//! A message is kept before anybody promises it; nothing waits while a gateway thinks. What can no longer be known (the process died in
-//! the middle) is not sent again: the guest asks for the same code once more.
+//! A message is kept before anybody promises it; nothing waits while a gateway thinks. Which gateway gets it is kept before that gateway
+//! does: when the process dies, another goes on, and asks no gateway again that may have it, but for one that knows a message by its id.
 //!
 //! Security events (`target: "security"`), none with a phone or code: `gateway_left_out`, `gateway_back`, `report_refused`,
 //! `guest_call_confirmed`.
@@ -260,10 +260,5 @@ impl Delivery {
 
 /// Whether an address may be told to a gateway as the guest's: gateways refuse those of private networks.
 fn is_public(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()),
-        IpAddr::V6(ip) => {
-            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
-        }
-    }
+    !(ip.to_canonical().is_loopback() || public_only::is_private(ip))
 }

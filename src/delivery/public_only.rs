@@ -32,7 +32,7 @@ pub(super) fn names_private(url: &url::Url) -> bool {
     }
 }
 
-fn is_private(ip: IpAddr) -> bool {
+pub(super) fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || is_of_no_host(ip) || is_shared_by_a_carrier(ip),
         IpAddr::V6(ip) => {

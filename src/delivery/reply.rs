@@ -1,6 +1,9 @@
 //! Reading gateways' answers: bounded, within the deadline, numbers as numbers or as text.
 
-use http::{HeaderMap, StatusCode};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use jiff::fmt::rfc2822;
 use reqwest::RequestBuilder;
 use serde_json::Value;
 
@@ -39,9 +42,14 @@ pub(super) async fn exchange(
 
 /// As [`exchange`], for gateways that always answer with a JSON object, whatever the status.
 pub(super) async fn json(request: RequestBuilder, deadline: Deadline) -> Result<Value, SendError> {
-    let (status, _, body) = exchange(request, deadline).await?;
-    if status.is_server_error() {
-        return Err(SendError::Uncertain);
+    let (status, headers, body) = exchange(request, deadline).await?;
+    let wait = retry_after(&headers);
+    match (status.as_u16(), wait) {
+        // Turned away with the time to come again: nothing was done, whatever else stands there.
+        (429, Some(_)) => return Err(SendError::refused(Reason::AccountLimit, wait)),
+        (503, Some(_)) => return Err(SendError::refused(Reason::Unavailable, wait)),
+        (500.., _) => return Err(SendError::Uncertain),
+        _ => {}
     }
     let value = serde_json::from_slice::<Value>(&body).ok().filter(Value::is_object);
     value.ok_or(match status.as_u16() {
@@ -50,6 +58,18 @@ pub(super) async fn json(request: RequestBuilder, deadline: Deadline) -> Result<
         300..=499 => SendError::Rejected(Reason::Unavailable),
         _ => SendError::Uncertain,
     })
+}
+
+/// How long the gateway asks to be left alone: in seconds, or until a moment of its own clock.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
+    let told = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = told.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let moment = |text| Some(rfc2822::parse(text).ok()?.timestamp());
+    let wait = moment(told)?.duration_since(moment(text(header::DATE)?)?);
+    Some(wait.try_into().unwrap_or_default())
 }
 
 /// A whole number that may stand there as text.
@@ -114,6 +134,24 @@ mod tests {
         for value in [json!(null), json!("NaN"), json!("ten"), json!([10])] {
             assert_eq!((number(&value), sum(&value)), (None, None), "{value}");
         }
+    }
+
+    #[test]
+    fn the_time_to_wait_is_told_in_seconds_or_as_a_moment() {
+        for (told, seconds) in [
+            ("40", Some(40)),
+            ("Wed, 25 Nov 2026 10:00:40 GMT", Some(40)),
+            ("Wed, 25 Nov 2026 09:59:00 GMT", Some(0)),
+            ("soon", None),
+            ("-5", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, told.parse().expect("a value"));
+            let date = "Wed, 25 Nov 2026 10:00:00 GMT";
+            headers.insert(header::DATE, date.parse().expect("a value"));
+            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{told}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[test]

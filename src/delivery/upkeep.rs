@@ -1,4 +1,4 @@
-//! What the room does by itself: gives up what nobody sends any more, removes what is over, asks after calls and balances.
+//! What the room does by itself: takes back what its sender left, removes what is over, asks after calls and balances.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) async fn run(room: Arc<Delivery>) {
             _ = beat.tick() => {}
             () = room.stop.cancelled() => return,
         }
-        room.give_up().await;
+        room.take_back().await;
         room.watch_calls().await;
         room.ask_balances(beats.is_multiple_of(BALANCE_BEATS));
         if beats % TIDY_BEATS == TIDY_BEATS - 1 {
@@ -103,11 +103,11 @@ impl Delivery {
         }
     }
 
-    /// Gives up messages whose sender is gone: whether they were sent nobody knows, and they are not sent again.
-    pub async fn give_up(&self) {
+    /// Lets messages wait again whose sender is gone: what it did with them stands with each.
+    pub async fn take_back(&self) {
         let now_us = self.clock.now_us();
-        for id in self.store.orphaned_messages(now_us, BATCH).await.unwrap_or_default() {
-            let _ = self.store.message_failed(&id, "sending", now_us).await;
+        if self.store.take_back_messages(now_us, BATCH).await.unwrap_or(0) > 0 {
+            self.wake.notify_one();
         }
     }
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::gateway::{Accepted, Gateway, Message, Proof, Reason, SendError};
 use super::public_only;
-use super::reply::{self, dial, last_four, number};
+use super::reply::{self, dial, last_four, number, retry_after};
 use super::report::{Event, Fate, Report, ReportRefused};
 use super::signature;
 use crate::clock::{Clock, Deadline};
@@ -56,6 +56,11 @@ impl Gateway for Webhook {
 
     fn channels(&self) -> &[Channel] {
         &self.channels
+    }
+
+    /// By `webhook-id` the receiver knows what it had already.
+    fn repeats_safely(&self) -> bool {
+        true
     }
 
     async fn send(&self, message: &Message<'_>, deadline: Deadline) -> Result<Accepted, SendError> {
@@ -137,12 +142,6 @@ fn read(status: StatusCode, retry_after: Option<Duration>, body: &[u8], channel:
     }
 }
 
-/// The header in seconds; dates are not understood.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
 /// Without digits or a number to call, a call proves nothing.
 fn proof(challenge: &Value, channel: Channel) -> Result<Proof, SendError> {
     match (challenge["kind"].as_str(), channel) {
@@ -197,12 +196,11 @@ mod tests {
         ] {
             assert_eq!(of(status, body), outcome, "{status} {body}");
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(header::RETRY_AFTER, 30.into());
+        let wait = Duration::from_secs(30);
         for (status, reason) in [(429, Reason::AccountLimit), (503, Reason::Unavailable)] {
             let status = StatusCode::from_u16(status).expect("a status");
-            let later = read(status, retry_after(&headers), b"", Channel::Sms).err();
-            assert_eq!(later, Some(SendError::Later(reason, Duration::from_secs(30))));
+            let later = read(status, Some(wait), b"", Channel::Sms).err();
+            assert_eq!(later, Some(SendError::Later(reason, wait)));
         }
     }
 

@@ -1,4 +1,7 @@
 //! Sending what waits: several messages at once, each through at most two gateways within one deadline.
+//!
+//! Before a gateway gets a message it is kept that it may have it. Whoever goes on with a message whose sender died leaves out what had it
+//! before; a call is not made again at all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +26,11 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Gateways tried for one message.
 const TRIES: usize = 2;
 
-/// What a message may take beyond its gateways' time, mostly for keeping what became of it.
-const SPARE: Duration = Duration::from_secs(8);
+/// A message is claimed for so long, which is until the first gateway gets it, or its turn with one is waited for.
+const CLAIM: Duration = Duration::from_secs(4);
+
+/// What a message may take beyond a gateway's time, mostly for keeping what became of it.
+const SPARE: Duration = Duration::from_secs(6);
 
 /// What is known of a message's fate is kept with so many tries, a beat apart.
 const RECORDINGS: usize = 5;
@@ -35,6 +41,8 @@ enum NotSent {
     Free,
     /// The phone has had its messages: wait as long as the usual pause, and so long at least.
     Wait(Duration),
+    /// Nothing: somebody else has it now, or will have it, for the store did not keep that it is handed over.
+    Lost,
 }
 
 pub(super) async fn run(room: Arc<Delivery>) {
@@ -58,11 +66,11 @@ async fn drain(room: &Arc<Delivery>) {
             () = room.stop.cancelled() => return,
         };
         let now_us = room.clock.now_us();
-        match room.store.claim_message(now_us + room.lease_us(), now_us).await {
+        match room.store.claim_message(now_us + micros(CLAIM), now_us).await {
             Ok(Some(row)) => {
                 let sender = room.clone();
                 room.tasks.spawn(async move {
-                    sender.deliver(&row).await;
+                    sender.deliver(row).await;
                     drop(turn);
                 });
             }
@@ -76,29 +84,24 @@ async fn drain(room: &Arc<Delivery>) {
 }
 
 impl Delivery {
-    /// A replica that holds a message longer than this is gone, in microseconds.
-    fn lease_us(&self) -> i64 {
-        i64::try_from((self.whole_time() + SPARE).as_micros()).unwrap_or(i64::MAX)
-    }
-
     /// The time of all gateways together.
     fn whole_time(&self) -> Duration {
         self.timeout * 3 / 2
     }
 
-    async fn deliver(&self, row: &Claimed) {
+    async fn deliver(&self, mut row: Claimed) {
         let opened = self.keys.open(Purpose::Outbox, &row.id, &row.sealed);
         let content: Option<Content> = opened.and_then(|plain| serde_json::from_slice(&plain).ok());
         let phone = content.as_ref().and_then(|content| Phone::from_e164(&content.phone));
         let sent = match (&content, &phone) {
-            (Some(content), Some(phone)) if !self.is_called_for(row, content, phone).await => {
-                self.through_gateways(row, content, phone).await
+            (Some(content), Some(phone)) if !self.is_called_for(&row, content, phone).await => {
+                self.through_gateways(&mut row, content, phone).await
             }
             // Sealed under a secret that is gone, or the phone's call is waited for already.
             _ => Err(NotSent::Free),
         };
         for _ in 0..RECORDINGS {
-            if self.record(row, &sent).await.is_ok() {
+            if self.record(&row, &sent).await.is_ok() {
                 return;
             }
             tokio::time::sleep(BEAT).await;
@@ -120,17 +123,15 @@ impl Delivery {
         let now_us = self.clock.now_us();
         let (line, accepted) = match sent {
             Ok((line, accepted)) => (line, accepted),
+            Err(NotSent::Lost) => return Ok(()),
             Err(NotSent::Free) => {
                 self.store.message_failed(&row.id, "sending", now_us).await?;
                 tracing::warn!("a code could not be sent by any gateway");
                 return Ok(());
             }
             Err(NotSent::Wait(time)) => {
-                let time_us = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-                return self
-                    .store
-                    .message_refused(&row.id, now_us.saturating_add(time_us))
-                    .await;
+                let until_us = now_us.saturating_add(micros(*time));
+                return self.store.message_refused(&row.id, until_us).await;
             }
         };
         let provider_tag = accepted.provider_id.as_ref().map(|id| {
@@ -161,7 +162,7 @@ impl Delivery {
 
     async fn through_gateways(
         &self,
-        row: &Claimed,
+        row: &mut Claimed,
         content: &Content,
         phone: &Phone,
     ) -> Result<(&Line, Accepted), NotSent> {
@@ -176,17 +177,27 @@ impl Delivery {
             guest_ip: content.ip,
             expires_at: Timestamp::from_microsecond(row.expires_at_us).unwrap_or(Timestamp::MAX),
         };
+        // What it was handed to before the last sender died counts as tried.
+        let mut tries = row.handed_to.split_whitespace().count();
+        if tries > 0 && is_call(content.channel) {
+            return Err(NotSent::Free);
+        }
+        let had: Vec<String> = row.handed_to.split_whitespace().map(str::to_owned).collect();
         let deadline = Deadline::within(self.whole_time());
         let offering: Vec<&Line> = self.lines.iter().filter(|line| line.offers(content.channel)).collect();
-        let mut tries = 0;
         for (index, line) in offering.iter().copied().enumerate() {
             let is_last = index + 1 == offering.len();
-            if tries == TRIES || !line.breaker.allows() {
+            let had_it = had.iter().any(|name| name == line.name()) && !line.gateway.repeats_safely();
+            if had_it || tries >= TRIES || !line.breaker.allows() {
                 continue;
             }
-            let Some(_turn) = turn(line, is_last, deadline).await else {
+            let Some(_turn) = self.turn(line, is_last, row, deadline).await? else {
                 continue;
             };
+            if self.clock.now_us() >= row.expires_at_us {
+                return Err(NotSent::Free);
+            }
+            self.hand_over(row, line).await?;
             tries += 1;
             let is_only = offering.len() == 1;
             let outcome = self
@@ -205,6 +216,43 @@ impl Delivery {
             }
         }
         Err(NotSent::Free)
+    }
+
+    /// Keeps that the gateway is about to get the message: from now on nobody else may give it to it.
+    async fn hand_over(&self, row: &mut Claimed, line: &Line) -> Result<(), NotSent> {
+        if !row.handed_to.is_empty() {
+            row.handed_to.push(' ');
+        }
+        row.handed_to.push_str(line.name());
+        self.hold(row, self.timeout + SPARE).await
+    }
+
+    async fn hold(&self, row: &mut Claimed, time: Duration) -> Result<(), NotSent> {
+        let until_us = self.clock.now_us() + micros(time);
+        if !self.store.hold_message(row, until_us).await.unwrap_or(false) {
+            return Err(NotSent::Lost);
+        }
+        row.lease_until_us = until_us;
+        Ok(())
+    }
+
+    /// A turn with a gateway: a busy one is passed over while there is another.
+    async fn turn<'a>(
+        &self,
+        line: &'a Line,
+        is_last: bool,
+        row: &mut Claimed,
+        deadline: Deadline,
+    ) -> Result<Option<SemaphorePermit<'a>>, NotSent> {
+        if let Ok(turn) = line.turns.try_acquire() {
+            return Ok(Some(turn));
+        }
+        if !is_last {
+            return Ok(None);
+        }
+        self.hold(row, self.whole_time() + SPARE).await?;
+        let turn = tokio::time::timeout_at(deadline.instant(), line.turns.acquire()).await;
+        Ok(turn.ok().and_then(Result::ok))
     }
 
     async fn through(
@@ -245,14 +293,6 @@ fn is_call(channel: Channel) -> bool {
     matches!(channel, Channel::FlashCall | Channel::GuestCall)
 }
 
-/// A turn with a gateway: a busy one is passed over while there is another.
-async fn turn(line: &Line, is_last: bool, deadline: Deadline) -> Option<SemaphorePermit<'_>> {
-    if let Ok(turn) = line.turns.try_acquire() {
-        return Some(turn);
-    }
-    if !is_last {
-        return None;
-    }
-    let turn = tokio::time::timeout_at(deadline.instant(), line.turns.acquire()).await;
-    turn.ok()?.ok()
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Messages waiting to be sent: kept before anything is promised, claimed by one replica, never sent again when their fate is unknown.
+//! Messages waiting to be sent: kept before anything is promised, claimed by one replica, with the gateways that may have them.
 
 use super::engine::{Store, StoreError, on_pool};
 
@@ -33,6 +33,10 @@ pub struct Claimed {
     pub sealed: Vec<u8>,
     /// It is of no use from then on.
     pub expires_at_us: i64,
+    /// Until when it is this replica's.
+    pub lease_until_us: i64,
+    /// The gateways that it was handed to before and whose answer nobody knows, by a space apart.
+    pub handed_to: String,
 }
 
 /// What is kept of a message that a gateway took.
@@ -81,12 +85,12 @@ impl Store {
     /// # Errors
     /// When the store cannot be asked.
     pub async fn claim_message(&self, lease_until_us: i64, now_us: i64) -> Result<Option<Claimed>, StoreError> {
-        type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, i64);
+        type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, i64, Option<String>);
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE outbox SET state = 'sending', lease_until_us = $1 \
              WHERE state = 'queued' AND sealed IS NOT NULL AND id = (SELECT id FROM outbox \
                WHERE state = 'queued' AND expires_at_us > $2 ORDER BY created_at_us LIMIT 1{}) \
-             RETURNING id, challenge, sealed, expires_at_us",
+             RETURNING id, challenge, sealed, expires_at_us, gateway",
             self.skip_locked()
         ));
         let row: Option<Columns> = on_pool!(self, |pool| {
@@ -96,11 +100,34 @@ impl Store {
                 .fetch_optional(pool)
                 .await?
         });
-        Ok(row.map(|(id, challenge, sealed, expires_at_us)| Claimed {
+        Ok(row.map(|(id, challenge, sealed, expires_at_us, handed_to)| Claimed {
             id,
             challenge,
             sealed,
             expires_at_us,
+            lease_until_us,
+            handed_to: handed_to.unwrap_or_default(),
+        }))
+    }
+
+    /// Keeps a claimed message for longer, and to which gateways it goes. Says whether it was still this replica's; else it is another's.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn hold_message(&self, held: &Claimed, lease_until_us: i64) -> Result<bool, StoreError> {
+        Ok(on_pool!(self, |pool| {
+            sqlx::query(
+                "UPDATE outbox SET lease_until_us = $2, gateway = $3 \
+                 WHERE id = $1 AND state = 'sending' AND lease_until_us = $4",
+            )
+            .bind(&held.id)
+            .bind(lease_until_us)
+            .bind(&held.handed_to)
+            .bind(held.lease_until_us)
+            .execute(pool)
+            .await?
+            .rows_affected()
+                > 0
         }))
     }
 
@@ -136,34 +163,44 @@ impl Store {
     }
 
     /// The message with this id or provider's tag did not arrive: its content is wiped and the cooldown it cost is given back, both or
-    /// neither. Says whether it was in the state `from`; else nothing changes.
+    /// neither; what a later message cost stays. Says whether it was in the state `from`; else nothing changes.
     ///
     /// # Errors
     /// When the store cannot be asked.
     pub async fn message_failed(&self, id_or_tag: &[u8], from: &str, now_us: i64) -> Result<bool, StoreError> {
-        /// The challenge and the cooldown.
-        type Cost = (Vec<u8>, Option<Vec<u8>>);
+        /// The challenge, the cooldown, and since when.
+        type Cost = (Vec<u8>, Option<Vec<u8>>, i64);
+        const LATER: &str = "SELECT created_at_us FROM outbox \
+             WHERE state IN ('queued', 'sending', 'sent', 'delivered', 'confirmed') AND created_at_us > $1 \
+             AND (SUBSTR(cooldown, 1, 32) = $2 OR SUBSTR(cooldown, 33, 32) = $2) LIMIT 1";
         Ok(on_pool!(self, |pool| {
             let mut transaction = pool.begin().await?;
             let row: Option<Cost> = sqlx::query_as(
                 "UPDATE outbox SET state = 'failed', sealed = NULL \
-                 WHERE (id = $1 OR provider_tag = $1) AND state = $2 RETURNING challenge, cooldown",
+                 WHERE (id = $1 OR provider_tag = $1) AND state = $2 RETURNING challenge, cooldown, created_at_us",
             )
             .bind(id_or_tag)
             .bind(from)
             .fetch_optional(&mut *transaction)
             .await?;
-            let Some((challenge, cooldown)) = row else {
+            let Some((challenge, cooldown, since_us)) = row else {
                 return Ok(false);
             };
+            // In the order in which they are counted against, so that neither waits for the other crosswise.
+            let mut keys: Vec<&[u8]> = cooldown.iter().flat_map(|keys| keys.chunks(COOLDOWN_KEY)).collect();
+            keys.sort_unstable();
+            for key in &keys {
+                let later = sqlx::query(LATER).bind(since_us).bind(*key);
+                if later.fetch_optional(&mut *transaction).await?.is_some() {
+                    transaction.commit().await?;
+                    return Ok(true);
+                }
+            }
             sqlx::query("UPDATE challenges SET resend_at_us = $2 WHERE id_tag = $1 AND resend_at_us > $2")
                 .bind(challenge)
                 .bind(now_us)
                 .execute(&mut *transaction)
                 .await?;
-            // In the order in which they are counted against, so that neither waits for the other crosswise.
-            let mut keys: Vec<&[u8]> = cooldown.iter().flat_map(|keys| keys.chunks(COOLDOWN_KEY)).collect();
-            keys.sort_unstable();
             for key in keys {
                 sqlx::query("DELETE FROM limits WHERE key = $1")
                     .bind(key)
@@ -201,19 +238,25 @@ impl Store {
         Ok(())
     }
 
-    /// Messages whose sender went away while sending, at most `most`: whether they were sent nobody knows.
+    /// Lets at most `most` messages wait again whose sender went away while sending; says how many.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn orphaned_messages(&self, now_us: i64, most: i64) -> Result<Vec<Vec<u8>>, StoreError> {
-        let ids: Vec<(Vec<u8>,)> = on_pool!(self, |pool| {
-            sqlx::query_as("SELECT id FROM outbox WHERE state = 'sending' AND lease_until_us <= $1 LIMIT $2")
+    pub async fn take_back_messages(&self, now_us: i64, most: i64) -> Result<u64, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE outbox SET state = 'queued', lease_until_us = 0 \
+             WHERE state = 'sending' AND lease_until_us <= $1 AND id IN (SELECT id FROM outbox \
+               WHERE state = 'sending' AND lease_until_us <= $1 LIMIT $2{})",
+            self.skip_locked()
+        ));
+        Ok(on_pool!(self, |pool| {
+            sqlx::query(sql)
                 .bind(now_us)
                 .bind(most)
-                .fetch_all(pool)
+                .execute(pool)
                 .await?
-        });
-        Ok(ids.into_iter().map(|(id,)| id).collect())
+                .rows_affected()
+        }))
     }
 
     /// Removes at most `most` messages of challenges that are over; says how many.

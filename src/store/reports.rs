@@ -84,7 +84,7 @@ impl Store {
         Ok(row.map(|(id, gateway, watched)| WatchedCall { id, gateway, watched }))
     }
 
-    /// Whether a call of the same phone is waited for on behalf of another challenge.
+    /// Whether a call of the same phone is waited for on behalf of another challenge that is of use yet.
     ///
     /// # Errors
     /// When the store cannot be asked.
@@ -92,7 +92,8 @@ impl Store {
         let found: Option<(i64,)> = on_pool!(self, |pool| {
             sqlx::query_as(
                 "SELECT created_at_us FROM outbox WHERE caller = $1 AND challenge <> $2 \
-                 AND state IN ('sending', 'sent') AND expires_at_us > $3 LIMIT 1",
+                 AND state IN ('sending', 'sent') AND expires_at_us > $3 AND NOT EXISTS (SELECT 1 FROM challenges \
+                   WHERE id_tag = outbox.challenge AND consumed_at_us IS NOT NULL) LIMIT 1",
             )
             .bind(caller)
             .bind(challenge)

@@ -95,6 +95,64 @@ fn every_problem_is_one_line_and_all_are_told_at_once() {
 }
 
 #[test]
+fn each_gateway_says_what_is_wrong_with_its_settings() {
+    let told = lines(&serve(
+        r#"
+        secret = "a master secret for tests of enough bytes"
+        [store]
+        url = "sqlite::memory:"
+        [probonus]
+        url = "http://127.0.0.1:9"
+        token = "t0ps3cret"
+        [delivery]
+        gateways = ["smsru", "smsc", "telegram", "webhook"]
+        android_hash = "eleven char"
+        brand = "two\nlines"
+        [delivery.smsru]
+        api_id = "an id"
+        url = "https://user:pa55w0rd@sms.ru/?json=1"
+        [delivery.smsc]
+        api_key = "a key"
+        login = "l0gin"
+        callback_path = "un/guessable"
+        [delivery.telegram]
+        token = "two words"
+        [delivery.webhook]
+        url = "https://codes.example.ru"
+        secret = "whsec_n0t+base64"
+        report_secret = "whsec_"
+        report_secret_previous = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"
+        [[auth.test_phones]]
+        phone = "+79160000077"
+        code = "246810"
+        valid_until = "2026-11-21"
+        [[auth.test_phones]]
+        phone = "8 916 000-00-77"
+        code = "135791"
+        valid_until = "2026-11-21"
+        "#,
+        &[],
+    ));
+    let mut expected = [
+        "delivery.android_hash: must have 11 characters, each a letter, a digit, + or /",
+        "delivery.brand: must be one line",
+        "delivery.smsru.url: must end with a host or a path, and hold no credentials",
+        "delivery.smsc.api_key: is missing: give api_key, or login and password, not both",
+        "delivery.smsc.callback_path: goes together with callback_secret: give both, or neither for no reports",
+        "delivery.smsc.callback_path: must hold no / ? #: it is one part of an address",
+        "delivery.telegram.token: must be one word of Latin letters, digits and signs",
+        "delivery.webhook.secret: must be whsec_ and bytes in base64",
+        "delivery.webhook.report_secret: must be whsec_ and bytes in base64",
+        "delivery.webhook.report_secret_previous: must be whsec_ and bytes in base64",
+        "auth.test_phones: +7 916 ***-**-77 stands there twice",
+    ];
+    let mut told: Vec<&str> = told.iter().map(String::as_str).collect();
+    told.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn the_environment_lies_over_the_file_and_is_checked_like_it() {
     let told = lines(&serve(
         SOUND,

@@ -24,10 +24,14 @@ struct Stage {
 
 impl Stage {
     async fn over(store: &TestStore) -> Self {
+        Self::with(store, "").await
+    }
+
+    async fn with(store: &TestStore, more: &str) -> Self {
         let clock = Clock::manual(friday_noon());
         let probonus = ProBonus::start(&clock).await;
         let (smsru, smsc, telegram) = tokio::join!(Emulator::smsru(), Emulator::smsc(), Emulator::telegram());
-        let more = format!("[delivery]\n{}", settings(&smsru, &smsc, &telegram));
+        let more = format!("[delivery]\n{}\n{more}", settings(&smsru, &smsc, &telegram));
         let (url, token) = (probonus.sandbox.url(), probonus.sandbox.token().to_owned());
         Self {
             cabinet: TestCabinet::start(&url, &token, &store.url, clock.clone(), &more).await,
@@ -105,6 +109,9 @@ async fn a_fourth_try_at_four_digits_is_too_late_and_another_channel_shares_the_
     assert_eq!(stage.verify(&asked, "0435").await.code(), "challenge_invalid");
     stage.clock.advance(Duration::from_mins(1));
     let path = format!("/api/v1/auth/challenges/{}/resend", id(&asked));
+    let in_vain = stage.cabinet.post(&path, &json!({})).await;
+    assert_eq!(in_vain.code(), "challenge_invalid");
+    assert_eq!(stage.smsru.calls("/code/call").len(), 1, "no call is made in vain");
     let resent = stage.cabinet.post(&path, &json!({ "channel": "sms" })).await.json();
     assert_eq!(
         (&resent["code_length"], &resent["attempts_left"]),
@@ -185,6 +192,31 @@ async fn a_phone_has_one_open_call_so_that_a_guest_confirms_no_strangers_challen
 }
 
 #[tokio::test]
+async fn a_call_that_nobody_needs_any_more_keeps_no_other_from_being_made() {
+    for store in each_engine().await {
+        let stage = Stage::over(&store).await;
+        let first = stage.ask("guest_call").await;
+        stage.until(&first, "sent").await;
+        stage.clock.advance(Duration::from_mins(1));
+        let path = format!("/api/v1/auth/challenges/{}/resend", id(&first));
+        stage.cabinet.post(&path, &json!({ "channel": "sms" })).await;
+        stage.until(&first, "sent").await;
+        let text = stage.smsru.calls("/sms/send")[0].field("msg").to_owned();
+        let code = text.rsplit('#').next().expect("a code").to_owned();
+        assert_eq!(stage.verify(&first, &code).await.status, StatusCode::OK);
+        stage.clock.advance(Duration::from_mins(1));
+        let second = stage.ask("guest_call").await;
+        stage.until(&second, "sent").await;
+        assert_eq!(stage.smsru.calls("/callcheck/add").len(), 2, "{}", store.engine);
+        stage.smsru.guest_calls(DIGITS);
+        stage.clock.advance(Duration::from_secs(3));
+        stage.until(&second, "confirmed").await;
+        assert_eq!(stage.verify(&first, "").await.code(), "challenge_invalid");
+        assert_eq!(stage.verify(&second, "").await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn a_code_that_could_not_be_sent_gives_its_cooldown_back() {
     for store in each_engine().await {
         let stage = Stage::over(&store).await;
@@ -222,6 +254,28 @@ async fn while_no_gateway_can_bring_a_code_that_is_said_at_once_and_costs_nothin
     let body = json!({ "phone": "+79160000002", "channel": "sms" });
     let other = stage.cabinet.post("/api/v1/auth/challenges", &body).await;
     assert_eq!(other.status, StatusCode::ACCEPTED, "SMSC still works: {}", other.text);
+}
+
+#[tokio::test]
+async fn a_store_review_number_types_its_six_digits_whatever_the_channel() {
+    let test_phone = "[[auth.test_phones]]\nphone = \"+79160000001\"\ncode = \"046810\"\nvalid_until = \"2026-12-01\"";
+    let store = sqlite();
+    let stage = Stage::with(&store, test_phone).await;
+    for channel in ["sms", "flash_call", "guest_call"] {
+        let asked = stage.ask(channel).await;
+        assert_eq!(
+            (&asked["code_length"], &asked["attempts_left"], &asked["expires_in"]),
+            (&json!(6), &json!(5), &json!(300)),
+            "{channel}"
+        );
+        let seen = stage.until(&asked, "delivered").await;
+        assert_eq!((&seen["code_length"], &seen["attempts_left"]), (&json!(6), &json!(5)));
+        assert_eq!(stage.verify(&asked, "000000").await.json()["attempts_left"], 4);
+        assert_eq!(stage.verify(&asked, "046810").await.status, StatusCode::OK, "{channel}");
+    }
+    for path in ["/sms/send", "/code/call", "/callcheck/add"] {
+        assert!(stage.smsru.calls(path).is_empty(), "{path}");
+    }
 }
 
 #[tokio::test]

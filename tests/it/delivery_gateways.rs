@@ -232,6 +232,27 @@ async fn a_gateway_without_money_is_left_out_until_its_balance_says_otherwise() 
 }
 
 #[tokio::test]
+async fn a_gateway_that_says_when_to_come_again_is_left_alone_until_then() {
+    for status in [429, 503] {
+        let street = Street::open().await;
+        street.smsru.is(Mood::Later(status, 40));
+        street.smsc.is(Mood::Later(status, 30));
+        assert_eq!(street.courier.send("+79160000001").await, Failed, "{status}");
+        assert_eq!(
+            street.courier.room.closed_for(Channel::Sms),
+            Some(Duration::from_secs(30)),
+            "{status}"
+        );
+        street.telegram.is(Mood::Later(status, 20));
+        street.courier.leave("+79160000002", Channel::Telegram).await;
+        assert_eq!(street.courier.fate("+79160000002").await.state, Failed, "{status}");
+        let closed = street.courier.room.closed_for(Channel::Telegram);
+        assert_eq!(closed, Some(Duration::from_secs(20)), "{status}");
+        assert_eq!(street.asked(), (1, 1), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn with_every_gateway_of_a_channel_left_out_nobody_waits_for_it() {
     let street = Street::open().await;
     assert_eq!(street.courier.room.closed_for(Channel::Telegram), None);

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use guest_cabinet::clock::Clock;
 use guest_cabinet::delivery::DeliveryState::{Failed, Queued, Sent};
+use guest_cabinet::keys::hex;
 use guest_cabinet::model::Channel;
+use guest_cabinet::store::SharedStore;
 
 use crate::support::courier::{CODE, settings};
 use crate::support::gateways::smsru::API_ID;
-use crate::support::{Courier, Emulator, Mood, each_engine, friday_noon, sqlite};
+use crate::support::receiver::SECRET;
+use crate::support::{Courier, Emulator, Mood, Receiver, each_engine, friday_noon, sqlite};
 
 async fn gateways() -> (Emulator, String) {
     let (smsru, smsc, telegram) = tokio::join!(Emulator::smsru(), Emulator::smsc(), Emulator::telegram());
@@ -82,31 +85,115 @@ async fn what_waits_while_nobody_works_is_sent_after_the_start() {
     }
 }
 
+/// A courier that claimed a message and handed it to `gateways`, and is heard of no more; gives the message's id.
+async fn gone_with(settings: &str, store: SharedStore, clock: &Clock, gateways: &str, channel: Channel) -> String {
+    let gone = Courier::start(settings, store, clock);
+    gone.room.stop().await;
+    gone.leave("+79160000001", channel).await;
+    let now_us = clock.now_us();
+    let claimed = gone.store.claim_message(now_us + 4_000_000, now_us).await;
+    let mut claimed = claimed.expect("the store answers").expect("a message waits");
+    if !gateways.is_empty() {
+        claimed.handed_to = gateways.to_owned();
+        let held = gone.store.hold_message(&claimed, now_us + 30_000_000).await;
+        assert!(held.expect("the store answers"));
+        // What was held for longer is no longer held by the old word.
+        let again = gone.store.hold_message(&claimed, now_us + 40_000_000).await;
+        assert!(!again.expect("the store answers"));
+    }
+    hex(&claimed.id)
+}
+
 #[tokio::test]
-async fn a_message_whose_sender_died_in_the_middle_is_given_up_and_not_sent_again() {
+async fn what_no_gateway_had_when_its_sender_died_is_sent() {
     for store in each_engine().await {
         let (smsru, settings) = gateways().await;
         let clock = Clock::manual(friday_noon());
-        let gone = Courier::start(&settings, store.open().await, &clock);
-        gone.room.stop().await;
-        gone.leave("+79160000001", Channel::Sms).await;
-        // It claims the message, and that is the last that is heard of it.
-        let now_us = clock.now_us();
-        let claimed = gone.store.claim_message(now_us + 30_000_000, now_us).await;
-        assert!(claimed.expect("the store answers").is_some());
+        gone_with(&settings, store.open().await, &clock, "", Channel::Sms).await;
         let next = Courier::start(&settings, store.open().await, &clock);
-        next.room.give_up().await;
+        next.room.take_back().await;
         assert_eq!(
             next.look("+79160000001").await,
             Some(Queued),
             "it may still be under way"
         );
-        clock.advance(Duration::from_secs(31));
-        next.room.give_up().await;
-        assert_eq!(next.look("+79160000001").await, Some(Failed));
-        assert_eq!(next.send("+79160000002").await, Sent);
+        clock.advance(Duration::from_secs(4));
+        next.room.take_back().await;
+        assert_eq!(next.fate("+79160000001").await.state, Sent);
         assert_eq!(smsru.calls("/sms/send").len(), 1, "{}", store.engine);
     }
+}
+
+#[tokio::test]
+async fn what_a_gateway_may_have_had_when_its_sender_died_goes_to_the_next_one_only() {
+    for (handed_to, channel, fate, asked) in [
+        ("smsru", Channel::Sms, Sent, (0, 1)),
+        ("smsc", Channel::Sms, Sent, (1, 0)),
+        ("smsru smsc", Channel::Sms, Failed, (0, 0)),
+        ("telegram", Channel::Telegram, Failed, (0, 0)),
+        ("smsru", Channel::FlashCall, Failed, (0, 0)),
+        ("smsru", Channel::GuestCall, Failed, (0, 0)),
+    ] {
+        for store in each_engine().await {
+            let (smsru, smsc, telegram) = tokio::join!(Emulator::smsru(), Emulator::smsc(), Emulator::telegram());
+            let settings = settings(&smsru, &smsc, &telegram);
+            let clock = Clock::manual(friday_noon());
+            gone_with(&settings, store.open().await, &clock, handed_to, channel).await;
+            clock.advance(Duration::from_secs(31));
+            let next = Courier::start(&settings, store.open().await, &clock);
+            next.room.take_back().await;
+            let became = next.fate("+79160000001").await.state;
+            assert_eq!(became, fate, "{} {handed_to} {channel:?}", store.engine);
+            let calls = |emulator: &Emulator, path| emulator.calls(path).len();
+            let sms = (calls(&smsru, "/sms/send"), calls(&smsc, "/sys/send.php"));
+            assert_eq!(sms, asked, "{} {handed_to} {channel:?}", store.engine);
+            assert_eq!(calls(&smsru, "/code/call") + calls(&smsru, "/callcheck/add"), 0);
+            assert!(telegram.calls("/sendVerificationMessage").is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_operators_receiver_is_asked_once_more_and_no_oftener_under_the_same_id() {
+    for (handed_to, fate, asked) in [("webhook", Sent, 1), ("webhook webhook", Failed, 0)] {
+        let store = sqlite();
+        let receiver = Receiver::start().await;
+        let settings = format!(
+            "gateways = [\"webhook\"]\nwebhook = {{ url = \"{}\", secret = \"{SECRET}\" }}",
+            receiver.url
+        );
+        let clock = Clock::manual(friday_noon());
+        let id = gone_with(&settings, store.open().await, &clock, handed_to, Channel::Sms).await;
+        clock.advance(Duration::from_secs(31));
+        let next = Courier::start(&settings, store.open().await, &clock);
+        next.room.take_back().await;
+        assert_eq!(next.fate("+79160000001").await.state, fate, "{handed_to}");
+        let messages = receiver.messages();
+        assert_eq!(messages.len(), asked, "{handed_to}");
+        assert!(messages.iter().all(|message| message["data"]["attempt_id"] == id));
+    }
+}
+
+#[tokio::test]
+async fn what_waited_for_a_turn_beyond_its_end_is_not_handed_over() {
+    let store = sqlite();
+    let (smsru, settings) = gateways().await;
+    let clock = Clock::manual(friday_noon());
+    smsru.is(Mood::Hangs);
+    let courier = Courier::start(&settings, store.open().await, &clock);
+    // As many calls as a gateway is given at once, and one more.
+    let phones = phones(33);
+    for phone in &phones {
+        courier.leave(phone, Channel::FlashCall).await;
+    }
+    while smsru.calls("/code/call").len() < 32 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    clock.advance(Duration::from_secs(301));
+    for phone in &phones {
+        assert_eq!(courier.fate(phone).await.state, Failed);
+    }
+    assert_eq!(smsru.calls("/code/call").len(), 32);
 }
 
 #[tokio::test]

@@ -163,6 +163,36 @@ async fn a_message_that_did_not_arrive_says_so_and_frees_the_next() {
 }
 
 #[tokio::test]
+async fn a_message_that_did_not_arrive_gives_back_no_pause_of_a_later_one() {
+    for anew in [false, true] {
+        let stage = Stage::open().await;
+        let path = stage.sent("+79160000001", "sms").await;
+        stage.clock.advance(Duration::from_mins(1));
+        if anew {
+            stage.sent("+79160000001", "sms").await;
+        } else {
+            let resend = format!("{path}/resend");
+            let again = stage.cabinet.post(&resend, &json!({ "channel": "telegram" })).await;
+            assert_eq!(again.status, StatusCode::ACCEPTED, "{}", again.text);
+            while stage.state(&path).await == "queued" {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        stage.smsru_says(&[sms_status(1, 108)]).await;
+        assert_eq!(stage.state(&path).await, if anew { "failed" } else { "sent" });
+        let body = json!({ "phone": "+79160000001" });
+        let early = stage.cabinet.post("/api/v1/auth/challenges", &body).await;
+        assert_eq!(early.code(), "too_many_requests", "{anew}");
+        if anew {
+            // The later one's own failure gives it back.
+            stage.smsru_says(&[sms_status(2, 108)]).await;
+            let next = stage.cabinet.post("/api/v1/auth/challenges", &body).await;
+            assert_eq!(next.status, StatusCode::ACCEPTED, "{}", next.text);
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_signed_changes_nothing() {
     let stage = Stage::open().await;
     let path = stage.sent("+79160000001", "sms").await;

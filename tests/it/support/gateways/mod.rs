@@ -48,6 +48,8 @@ pub enum Mood {
     Redirects(String),
     /// With a megabyte.
     Huge,
+    /// Not now, but after so many seconds.
+    Later(u16, u32),
     /// With half of an answer.
     CutsOff,
     /// With this.
@@ -144,6 +146,10 @@ async fn answer(State(emulator): State<Emulator>, uri: Uri, headers: HeaderMap, 
         Mood::CutsOff => {
             let parts = [Ok(Bytes::from("{\"status\":\"OK\",")), Err("gone")];
             Body::from_stream(futures_util::stream::iter(parts)).into_response()
+        }
+        Mood::Later(status, seconds) => {
+            let status = axum::http::StatusCode::from_u16(status).expect("a status");
+            (status, [("retry-after", seconds.to_string())], "{}").into_response()
         }
         Mood::Says(status, value) => json(status, value),
     }
