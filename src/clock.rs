@@ -61,7 +61,7 @@ impl Clock {
                 let since = SystemTime::now()
                     .duration_since(SystemTime::UNIX_EPOCH)
                     .unwrap_or_default();
-                i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+                micros(since)
             }
             Source::Manual { .. } => self.now().as_microsecond(),
         }
@@ -86,11 +86,16 @@ impl Clock {
         match &self.0 {
             Source::System { .. } => panic!("the system clock cannot be moved"),
             Source::Manual { moved_us, .. } => {
-                let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-                moved_us.fetch_add(by, Ordering::SeqCst);
+                moved_us.fetch_add(micros(by), Ordering::SeqCst);
             }
         }
     }
+}
+
+/// A time in microseconds, as the store keeps it.
+#[must_use]
+pub fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Until when an answer is awaited. Carried from the request through every room; real time, as sockets know no other.

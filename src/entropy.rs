@@ -29,8 +29,8 @@ impl Entropy {
         Self(Source::System(SystemRandom::new()))
     }
 
-    /// Seeds the operating system's generator on a thread of its own: the first bytes take some thirty milliseconds, in which a start has
-    /// other things to do.
+    /// Seeds the generator on a thread of its own: its first bytes take some thirty milliseconds (aws-lc gathers jitter besides what the
+    /// operating system gives), in which a start has other things to do.
     pub fn warm_up() {
         std::thread::spawn(|| Self::system().bytes::<1>());
     }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use super::counters::Counted;
 use super::reading::View;
-use super::views::micros;
 use super::{Cabinet, Ready, Shown, ViewError, Wish};
+use crate::clock::micros;
 use crate::keys::{Purpose, hex};
 use crate::model::{Check, CheckId, Guest};
 

@@ -9,9 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::counters::Counted;
 use super::slot::{Ages, Fetch, Filled, News, Running, Slot, Step};
-use super::views::micros;
 use super::{Cabinet, Shown, Source, ViewError, Wish};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, micros};
 use crate::model::Guest;
 
 /// A kind of view: how it is asked for, kept, and made.

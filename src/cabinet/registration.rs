@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::views::micros;
 use super::{Cabinet, Ready, ViewError, Wish};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, micros};
 use crate::model::{Guest, GuestKey, NewAccount};
 use crate::probonus::{Effect, NotInserted};
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::Cabinet;
-use super::views::micros;
+use crate::clock::micros;
 use crate::keys::{Keys, Purpose};
 use crate::model::{Guest, GuestKey};
 use crate::store::{SharedStore, ViewRow};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::Counted;
 use super::reading::{Found, View};
 use super::{Cabinet, Ready, Shown, ViewError, Wish};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, micros};
 use crate::model::{Account, AccountId, Balance, Coupon, Guest, Level, Money, NextLevel, Profile};
 use crate::store::account_subject;
 
@@ -221,8 +221,4 @@ impl Cabinet {
             ..level.clone()
         }
     }
-}
-
-pub(super) fn micros(duration: std::time::Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -220,14 +220,16 @@ impl Config {
     /// type any of them.
     #[must_use]
     pub fn own_origins(&self) -> Vec<String> {
-        let mut origins = vec![self.public_url.origin().ascii_serialization()];
+        let origin = |url: &Url| url.origin().ascii_serialization();
+        let mut origins = vec![origin(&self.public_url)];
         if self.plain_loopback() {
-            for name in ["localhost", "127.0.0.1", "[::1]"] {
+            let named = |name| {
                 let mut url = self.public_url.clone();
-                if url.set_host(Some(name)).is_ok() {
-                    origins.push(url.origin().ascii_serialization());
-                }
-            }
+                url.set_host(Some(name)).is_ok().then(|| origin(&url))
+            };
+            origins.extend(["localhost", "127.0.0.1", "[::1]"].into_iter().filter_map(named));
+            origins.sort_unstable();
+            origins.dedup();
         }
         origins
     }

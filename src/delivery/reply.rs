@@ -1,14 +1,12 @@
 //! Reading gateways' answers: bounded, within the deadline, numbers as numbers or as text.
 
-use std::time::Duration;
-
-use http::{HeaderMap, StatusCode, header};
-use jiff::fmt::rfc2822;
+use http::{HeaderMap, StatusCode};
 use reqwest::RequestBuilder;
 use serde_json::Value;
 
 use super::gateway::{Reason, SendError};
 use crate::clock::Deadline;
+use crate::retry_after::retry_after;
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -58,18 +56,6 @@ pub(super) async fn json(request: RequestBuilder, deadline: Deadline) -> Result<
         300..=499 => SendError::Rejected(Reason::Unavailable),
         _ => SendError::Uncertain,
     })
-}
-
-/// How long the gateway asks to be left alone: in seconds, or until a moment of its own clock.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
-    let told = text(header::RETRY_AFTER)?;
-    if let Ok(seconds) = told.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let moment = |text| Some(rfc2822::parse(text).ok()?.timestamp());
-    let wait = moment(told)?.duration_since(moment(text(header::DATE)?)?);
-    Some(wait.try_into().unwrap_or_default())
 }
 
 /// A whole number that may stand there as text.
@@ -134,24 +120,6 @@ mod tests {
         for value in [json!(null), json!("NaN"), json!("ten"), json!([10])] {
             assert_eq!((number(&value), sum(&value)), (None, None), "{value}");
         }
-    }
-
-    #[test]
-    fn the_time_to_wait_is_told_in_seconds_or_as_a_moment() {
-        for (told, seconds) in [
-            ("40", Some(40)),
-            ("Wed, 25 Nov 2026 10:00:40 GMT", Some(40)),
-            ("Wed, 25 Nov 2026 09:59:00 GMT", Some(0)),
-            ("soon", None),
-            ("-5", None),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::RETRY_AFTER, told.parse().expect("a value"));
-            let date = "Wed, 25 Nov 2026 10:00:00 GMT";
-            headers.insert(header::DATE, date.parse().expect("a value"));
-            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{told}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[test]

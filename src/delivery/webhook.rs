@@ -14,12 +14,13 @@ use serde_json::{Value, json};
 
 use super::gateway::{Accepted, Gateway, Message, Proof, Reason, SendError};
 use super::public_only;
-use super::reply::{self, dial, last_four, number, retry_after};
+use super::reply::{self, dial, last_four, number};
 use super::report::{Event, Fate, Report, ReportRefused};
 use super::signature;
 use crate::clock::{Clock, Deadline};
 use crate::config::{GatewayName, WebhookConfig};
 use crate::model::Channel;
+use crate::retry_after::retry_after;
 
 /// The gateway.
 pub(super) struct Webhook {

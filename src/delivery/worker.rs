@@ -15,7 +15,7 @@ use super::gateway::{Accepted, Message, Proof, SendError};
 use super::lines::Line;
 use super::upkeep::WATCH_US;
 use super::{Content, Delivery};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, micros};
 use crate::keys::{Purpose, hex};
 use crate::model::{Channel, Phone};
 use crate::store::{Claimed, SentMessage, StoreError};
@@ -291,8 +291,4 @@ impl Delivery {
 
 fn is_call(channel: Channel) -> bool {
     matches!(channel, Channel::FlashCall | Channel::GuestCall)
-}
-
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

@@ -2,8 +2,9 @@
 //! finding the answer.
 //!
 //! A new connection, and one that has begun a request, must get the request's head across within [`HEAD`]; between two requests it may
-//! rest for [`REST`], longer than usual proxies keep it, so that they close first, counted from the timer's next look. While an answer is being made, or bytes of one are
-//! not yet taken, nothing is waited for; who takes too long to read is closed by the kernel's own limit. HTTP/2 has its own pings.
+//! rest for [`REST`], longer than usual proxies keep it, so that they close first; it is counted from the timer's next look. While an
+//! answer is being made, or bytes of one are not yet taken, nothing is waited for; who takes too long to read is closed by the kernel's
+//! own limit. HTTP/2 has its own pings.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

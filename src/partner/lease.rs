@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{LEASE, Partner};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, micros};
 use crate::store::OperationRow;
 
 /// A living owner says so this often.
@@ -15,7 +15,7 @@ const BEAT: Duration = LEASE.checked_div(3).expect("three is not zero");
 impl Partner {
     /// Until when a lease given now is believed, as the store keeps it.
     pub(super) fn lease_until_us(&self) -> i64 {
-        self.clock.now_us() + i64::try_from(LEASE.as_micros()).unwrap_or(0)
+        self.clock.now_us() + micros(LEASE)
     }
 
     /// Does `work` on an operation that was claimed, with its lease until `held`; `None` when the operation was lost meanwhile: then

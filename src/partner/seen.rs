@@ -1,33 +1,32 @@
 //! Checks that were opened before: whose GUID a check has does not change, so none is read twice to tell orders apart.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
+use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use crate::model::{Check, CheckId};
 
-/// Checks remembered; when there are more, all are forgotten and read again.
-const MOST: usize = 20_000;
+/// Checks remembered.
+const CAPACITY: usize = 20_000;
 
 /// The GUIDs of checks.
-#[derive(Default)]
-pub(super) struct Seen(Mutex<HashMap<CheckId, Uuid>>);
+pub(super) struct Seen(Cache<CheckId, Uuid>);
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self(Cache::new(CAPACITY))
+    }
+}
 
 impl Seen {
     /// The GUID of a check that was opened before and had one.
     pub fn guid(&self, id: &CheckId) -> Option<Uuid> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+        self.0.get(id)
     }
 
     /// Remembers a check that has a GUID.
     pub fn remember(&self, id: &CheckId, check: Option<&Check>) {
         if let Some(guid) = check.and_then(guid_of) {
-            let mut guids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if guids.len() >= MOST {
-                guids.clear();
-            }
-            guids.insert(id.clone(), guid);
+            self.0.insert(id.clone(), guid);
         }
     }
 }

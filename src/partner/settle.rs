@@ -11,7 +11,7 @@ use super::console::opened;
 use super::evidence::Finding;
 use super::order::Kept;
 use super::{LEASE, Partner, PartnerError};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, micros};
 use crate::model::AccountId;
 use crate::store::OperationRow;
 
@@ -122,7 +122,7 @@ impl Partner {
             let again = self.while_owned(&row, held, self.settle(&row)).await;
             if let Some(Some(again)) = again {
                 let now_us = self.clock.now_us();
-                let due_at_us = now_us + i64::try_from(again.pause.as_micros()).unwrap_or(0);
+                let due_at_us = now_us + micros(again.pause);
                 let released = self.store.release_operation(&row, again.undone, due_at_us, now_us);
                 // When this cannot be kept, the lease runs out.
                 let _ = released.await;

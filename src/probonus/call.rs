@@ -14,6 +14,7 @@ use super::json::Json;
 use super::operation::Operation;
 use crate::clock::Deadline;
 use crate::config::ProbonusConfig;
+use crate::retry_after::retry_after;
 
 /// The longest answer that is read, in bytes: of histories, which come whole, and of everything else.
 const MAX_HISTORY: usize = 8 * 1024 * 1024;
@@ -141,18 +142,9 @@ async fn read(mut response: reqwest::Response, bound: usize) -> Result<Reply, Up
     })
 }
 
-/// `Retry-After` in either form, seconds or a date counted from the answer's own, within [`LONGEST_RETRY_AFTER`].
+/// How long ProBonus asks to be left alone, within [`LONGEST_RETRY_AFTER`].
 fn pause_asked_for(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
-    let moment = |text| jiff::fmt::rfc2822::parse(text).ok();
-    let asked = text(header::RETRY_AFTER)?;
-    let pause = if let Ok(seconds) = asked.parse() {
-        Duration::from_secs(seconds)
-    } else {
-        let left = moment(asked)?.duration_since(&moment(text(header::DATE)?)?);
-        Duration::try_from(left).unwrap_or_default()
-    };
-    Some(pause.min(LONGEST_RETRY_AFTER))
+    retry_after(headers).map(|pause| pause.min(LONGEST_RETRY_AFTER))
 }
 
 /// The longest answer to `operation`.
@@ -227,21 +219,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_is_asked_for_in_seconds_or_by_a_date_and_never_longer_than_is_sane() {
-        let asked = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static(text));
-            let date = http::HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT");
-            headers.insert(header::DATE, date);
+    fn no_pause_is_longer_than_is_sane() {
+        let asked = |seconds: u64| {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, seconds.into())]);
             pause_asked_for(&headers)
         };
-        assert_eq!(asked("2"), Some(Duration::from_secs(2)));
-        assert_eq!(asked(" 86400 "), Some(LONGEST_RETRY_AFTER));
-        assert_eq!(asked("Wed, 21 Oct 2026 07:28:09 GMT"), Some(Duration::from_secs(9)));
-        assert_eq!(asked("Wed, 21 Oct 2026 07:27:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(asked("Sun, 31 Dec 2119 23:59:59 GMT"), Some(LONGEST_RETRY_AFTER));
-        for nonsense in ["", "-1", "soon", "1.5"] {
-            assert_eq!(asked(nonsense), None, "{nonsense}");
-        }
+        assert_eq!(asked(2), Some(Duration::from_secs(2)));
+        assert_eq!(asked(86_400), Some(LONGEST_RETRY_AFTER));
     }
 }

@@ -14,7 +14,7 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::DefaultLifecycle;
 
 use super::SessionKind;
-use super::limits::micros;
+use crate::clock::micros;
 use crate::model::{Guest, SessionId};
 
 /// Sessions and tokens remembered, each.

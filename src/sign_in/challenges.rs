@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::codes::{self, ChallengeId};
-use super::limits::{WrongCodes, micros};
+use super::limits::WrongCodes;
 use super::sessions::{Device, Grant, SessionKind};
 use super::{
     ATTEMPTS, AccountState, CHOSEN_ATTEMPTS, CHOSEN_DIGITS, CHOSEN_LIFE, CODE_LENGTH, PROBE_TIME, SignIn, SignInError,
 };
-use crate::clock::Deadline;
+use crate::clock::{Deadline, micros};
 use crate::config::TestPhone;
 use crate::delivery::{DeliveryState, Order, Progress};
 use crate::keys::Purpose;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{SignIn, SignInError};
+use crate::clock::micros;
 use crate::keys::{Purpose, Tag};
 use crate::model::{Guest, GuestKey, Phone};
 use crate::store::{Count, Limit};
@@ -224,10 +225,6 @@ fn address(ip: IpAddr) -> Vec<u8> {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets()[..8].to_vec(),
     }
-}
-
-pub(super) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::cache::{KnownToken, LiveSession, Standing};
-use super::limits::micros;
 use super::sessions::{SessionKind, kind_name};
 use super::{SignIn, SignInError, token};
+use crate::clock::micros;
 use crate::model::{Guest, SessionId};
 use crate::store::{SessionRow, StoreError};
 

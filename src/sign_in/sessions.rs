@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::limits::micros;
 use super::token;
 use super::{SignIn, SignInError};
+use crate::clock::micros;
 use crate::config::Lifetime;
 use crate::keys::Purpose;
 use crate::model::{Guest, GuestKey, SessionId};

@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("entropy", &[]),
     ("keys", &[]),
+    ("retry_after", &[]),
     ("config", &[]),
     ("telemetry", &[]),
 ];
@@ -30,7 +31,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["probonus", "delivery", "doctor"]),
     ("sqlx", &["store"]),
     ("moka", &["sign_in/cache.rs"]),
-    ("quick_cache", &["cabinet/guests.rs", "sign_in/cache.rs"]),
+    (
+        "quick_cache",
+        &["cabinet/guests.rs", "partner/seen.rs", "sign_in/cache.rs"],
+    ),
     ("jsonwebtoken", &["sign_in/token.rs"]),
     ("utoipa", &["http", "cabinet", "partner", "model", "config", "sandbox"]),
     ("clap", &["cli"]),
