@@ -163,7 +163,7 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
     );
     let partner = Partner::start(
         config.partners.clone(),
-        config.settling,
+        config.probonus.late_effect,
         (config.time_zone.clone(), config.business_day_start),
         Tools {
             ledger: probonus.clone(),

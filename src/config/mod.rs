@@ -23,7 +23,7 @@ use url::Url;
 pub use auth::{AuthConfig, Lifetime, LimitsConfig, TestPhone};
 pub use cache::CacheConfig;
 pub use delivery::{DeliveryConfig, GatewayName, SmscConfig, SmsruConfig, TelegramConfig, WebhookConfig};
-pub use partners::{PartnerConfig, Scope, SettlingConfig};
+pub use partners::{PartnerConfig, Scope};
 pub use probonus::{CredentialConfig, OPERATIONS, PhoneFormat, ProbonusConfig, Sums};
 pub use program::{Bilingual, CardIdentifier, Document, FieldName, FormField, ProgramConfig, ProgramLevel, Restaurant};
 pub(crate) use sources::merge;
@@ -63,8 +63,6 @@ pub struct Config {
     pub web: WebConfig,
     /// `[partners.<name>]`.
     pub partners: BTreeMap<String, PartnerConfig>,
-    /// `[settling]`.
-    pub settling: SettlingConfig,
     /// `[program]`.
     pub program: ProgramConfig,
     /// `[telemetry]`.
@@ -128,6 +126,7 @@ impl Config {
                 problems.add(key, "is too short: at least 32 bytes");
             }
         }
+        root.replaced(["settling", "wait_ms"], "probonus.late_effect_ms", problems);
         Self {
             listen,
             admin_listen,
@@ -144,7 +143,6 @@ impl Config {
             auth: AuthConfig::read(root.section("auth", problems), problems),
             web: WebConfig::read(root.section("web", problems), problems),
             partners: partners::read(root.section("partners", problems), problems),
-            settling: SettlingConfig::read(root.section("settling", problems), problems),
             program: ProgramConfig::read(root.section("program", problems), &zone_name, problems),
             telemetry: TelemetryConfig::read(root.section("telemetry", problems), demo, problems),
             time_zone,

@@ -1,7 +1,6 @@
 //! Partner systems: their keys (as hashes), what they may do and how much.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
@@ -28,23 +27,6 @@ pub struct PartnerConfig {
     pub units: Option<Vec<i64>>,
     /// `calls_per_minute`: calls in a minute (`6000`; 0 switches it off).
     pub calls_per_minute: u32,
-}
-
-/// `[settling]`: finding out what became of operations whose outcome is not known.
-#[derive(Clone, Copy, Debug)]
-pub struct SettlingConfig {
-    /// `wait_ms`: an operation that ProBonus does not show is sent once more after this long, in milliseconds (`10000`).
-    pub wait: Duration,
-}
-
-impl SettlingConfig {
-    pub(super) fn read(mut section: Section, problems: &mut Problems) -> Self {
-        let settling = Self {
-            wait: section.millis("wait_ms", 10_000, problems),
-        };
-        section.finish(problems);
-        settling
-    }
 }
 
 /// What a partner's key opens.

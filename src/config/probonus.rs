@@ -28,6 +28,8 @@ pub struct ProbonusConfig {
     pub methods: BTreeMap<String, http::Method>,
     /// `timeout_ms`: one call's time, in milliseconds (`3000`).
     pub timeout: Duration,
+    /// `late_effect_ms`: the longest time after its end that a call without a known outcome may still take effect, in milliseconds (`90000`).
+    pub late_effect: Duration,
     /// `max_concurrency`: calls under way at once, per group of routes (`32`).
     pub max_concurrency: usize,
 }
@@ -115,6 +117,7 @@ impl ProbonusConfig {
         let phone_format = choice(&mut section, "phone_format", &formats, problems);
         let methods = Self::methods(section.section("methods", problems), problems);
         let timeout = Duration::from_millis(section.number("timeout_ms", 3000, 10..=60_000, problems));
+        let late_effect = section.millis("late_effect_ms", 90_000, problems);
         let max_concurrency = section.number("max_concurrency", 32, 1..=10_000, problems);
         section.finish(problems);
         Self {
@@ -126,6 +129,7 @@ impl ProbonusConfig {
             phone_format,
             methods,
             timeout,
+            late_effect,
             max_concurrency: usize::try_from(max_concurrency).unwrap_or(usize::MAX),
         }
     }

@@ -71,6 +71,23 @@ impl Section {
         }
     }
 
+    /// A setting of an earlier version whose place another took: one line that names the new one, for an old value may mean something else.
+    pub fn replaced(&mut self, [table, key]: [&str; 2], by: &str, problems: &mut Problems) {
+        let path = self.name(table);
+        let Some(Value::Table(old)) = self.table.get_mut(table) else {
+            return;
+        };
+        if old.remove(key).is_some() {
+            problems.add(
+                &format!("{path}.{key}"),
+                format_args!("is no setting any more: {by} takes its place"),
+            );
+        }
+        if old.is_empty() {
+            self.table.remove(table);
+        }
+    }
+
     /// Whether anything stands under `key`.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {

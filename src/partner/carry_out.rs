@@ -81,7 +81,7 @@ impl Partner {
         loop {
             let wait = match tried {
                 Tried::Undone(error) => error.retry_after().unwrap_or(RETRY),
-                Tried::TurnedAway => SHOWN.min(self.settling.wait),
+                Tried::TurnedAway => SHOWN.min(self.late_effect),
                 Tried::Registered | Tried::Rejected | Tried::Unknown => return Ok(tried),
             };
             let wait = wait.max(RETRY);

@@ -32,7 +32,7 @@ pub use ledger::Ledger;
 pub use order::{CheckOrder, Order, RefillOrder, Whose};
 
 use crate::clock::Clock;
-use crate::config::{PartnerConfig, SettlingConfig};
+use crate::config::PartnerConfig;
 use crate::entropy::Entropy;
 use crate::keys::{Keys, sha256};
 use crate::model::GuestKey;
@@ -152,7 +152,8 @@ pub enum PartnerError {
 /// The room.
 pub struct Partner {
     partners: std::collections::BTreeMap<String, PartnerConfig>,
-    settling: SettlingConfig,
+    /// The longest time a call may still take effect after its end.
+    late_effect: Duration,
     zone: TimeZone,
     day_start: Time,
     ledger: Arc<dyn Ledger>,
@@ -181,13 +182,14 @@ pub struct Tools {
 }
 
 impl Partner {
-    /// Opens the room and starts settling what an earlier life left open. A business day begins at that time in that zone.
+    /// Opens the room and starts settling what an earlier life left open. A call may still take effect for
+    /// `late_effect` after its end; a business day begins at that time in that zone.
     ///
     /// # Errors
     /// When the store cannot be asked.
     pub async fn start(
         partners: std::collections::BTreeMap<String, PartnerConfig>,
-        settling: SettlingConfig,
+        late_effect: Duration,
         (zone, day_start): (TimeZone, Time),
         tools: Tools,
     ) -> Result<Arc<Self>, StoreError> {
@@ -196,7 +198,7 @@ impl Partner {
         }
         let room = Arc::new(Self {
             partners,
-            settling,
+            late_effect,
             zone,
             day_start,
             ledger: tools.ledger,

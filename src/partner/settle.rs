@@ -145,7 +145,7 @@ impl Partner {
         };
         let waited_us = self.clock.now_us() - row.sent_at_us;
         let waited = Duration::from_micros(u64::try_from(waited_us).unwrap_or(0));
-        let rest = self.settling.wait.saturating_sub(waited);
+        let rest = self.late_effect.saturating_sub(waited);
         match self.look(row, &account, &kept, deadline).await {
             Ok(Finding::Booked) => {
                 self.registered(row, &account, &kept).await;

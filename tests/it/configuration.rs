@@ -267,6 +267,23 @@ fn an_unreadable_secret_is_one_problem_and_an_unused_gateway_is_checked_too() {
 }
 
 #[test]
+fn the_longest_time_of_a_late_effect_is_a_setting_and_the_one_before_it_is_refused_by_name() {
+    let with = |more: &str, environment: &[(&str, &str)]| read(&format!("{SOUND}{more}"), environment);
+    let sound = with("", &[]).expect("sound");
+    assert_eq!(sound.probonus.late_effect.as_millis(), 90_000);
+    let told = with("", &[("CABINET_PROBONUS__LATE_EFFECT_MS", "1000")]).expect("sound");
+    assert_eq!(told.probonus.late_effect.as_millis(), 1000);
+    let refused = "settling.wait_ms: is no setting any more: probonus.late_effect_ms takes its place";
+    let told = with("[settling]\nwait_ms = 10000", &[]).expect_err("refused");
+    assert_eq!(told.0, [refused]);
+    let variable = "CABINET_SETTLING__WAIT_MS";
+    let told = with("", &[(variable, "10000")]).expect_err("refused");
+    assert_eq!(told.0, [refused.replace("wait_ms:", &format!("wait_ms ({variable}):"))]);
+    let told = with("[settling]\nwait_m = 1", &[]).expect_err("refused");
+    assert_eq!(told.0, ["settling: is not a setting"]);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_the_only_problem_told() {
     let broken = lines(&serve("[probonus\ntoken = \"t0ps3cret\"", &[]));
     assert_eq!(broken.len(), 1, "{broken:#?}");

@@ -22,7 +22,7 @@ fn partners() -> String {
     format!(
         "[partners.delivery]\nkey_sha256 = \"{}\"\nscopes = [\"checks\", \"refills\", \"guests\"]\nmax_refill = 500000\n\
          max_daily_refill = 600000\ncalls_per_minute = 0\nrestaurants = [1, 2]\n\
-         [partners.other]\nkey_sha256 = \"{}\"\nscopes = [\"checks\"]\n[settling]\nwait_ms = 1000\n[probonus]\ntimeout_ms = 500\n",
+         [partners.other]\nkey_sha256 = \"{}\"\nscopes = [\"checks\"]\n[probonus]\ntimeout_ms = 500\nlate_effect_ms = 1000\n",
         hex(&sha256(KEY.as_bytes())),
         hex(&sha256(OTHER.as_bytes()))
     )

@@ -20,7 +20,7 @@ const NEW_KEY: &str = "a partner's next key for the tests of dialects";
 
 fn partner(keys: &str) -> String {
     format!(
-        "[partners.delivery]\n{keys}\nscopes = [\"checks\", \"refills\"]\n[settling]\nwait_ms = 1000\n[probonus]\ntimeout_ms = 500\n"
+        "[partners.delivery]\n{keys}\nscopes = [\"checks\", \"refills\"]\n[probonus]\ntimeout_ms = 500\nlate_effect_ms = 1000\n"
     )
 }
 

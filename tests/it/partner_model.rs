@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use guest_cabinet::clock::{Clock, Deadline};
-use guest_cabinet::config::SettlingConfig;
 use guest_cabinet::entropy::Entropy;
 use guest_cabinet::keys::Keys;
 use guest_cabinet::model::{
@@ -254,10 +253,8 @@ async fn room(url: &str, ledger: &Arc<Memory>, (secret, previous): (&str, Option
         clock: ledger.clock.clone(),
         entropy,
     };
-    let settling = SettlingConfig {
-        wait: Duration::from_secs(5),
-    };
-    Partner::start([].into(), settling, (TimeZone::UTC, Time::midnight()), tools)
+    let late_effect = Duration::from_secs(5);
+    Partner::start([].into(), late_effect, (TimeZone::UTC, Time::midnight()), tools)
         .await
         .expect("the room opens")
 }
