@@ -20,6 +20,7 @@ mod ids;
 mod json;
 mod operation;
 mod operations;
+mod reply;
 mod retry;
 mod values;
 

@@ -8,12 +8,12 @@ use jiff::tz::TimeZone;
 
 use super::answers;
 use super::arguments::Arguments;
-use super::call::Reply;
 use super::calls::Calls;
 use super::error::UpstreamError;
 use super::ids::IdForm;
 use super::json::Json;
 use super::operation::Operation;
+use super::reply::Reply;
 use super::values::Values;
 use crate::clock::{Clock, Deadline};
 use crate::config::{PhoneFormat, ProbonusConfig};
