@@ -24,7 +24,7 @@ const SECONDS: [f64; 14] = [
 ];
 
 /// What each metric says; read by people who look at `/metrics`. A test knows of every one that is missing.
-const MEANINGS: [(&str, &str); 24] = [
+const MEANINGS: [(&str, &str); 25] = [
     (
         "cabinet_breaker_state",
         "0: calls of the group pass, 0.5: one tries, 1: they are paused",
@@ -56,6 +56,7 @@ const MEANINGS: [(&str, &str); 24] = [
     ),
     ("cabinet_partner_calls_total", "Partners' orders by what became of them"),
     ("cabinet_partner_operations", "Partners' orders that are not settled"),
+    ("cabinet_problems_total", "Problem documents answered, by their code"),
     ("cabinet_reports_total", "Reports of gateways about messages"),
     ("cabinet_retries_left", "Second tries that the budget still has"),
     (

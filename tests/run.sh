@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 
 work=$(mktemp -d)
 pg_bin=""
+root=""
+if [ "$(id -u)" -ne 0 ]; then root=sudo; fi
 step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
 clean_up() {
@@ -23,8 +25,6 @@ need() {
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return
-    local root=""
-    if [ "$(id -u)" -ne 0 ]; then root=sudo; fi
     if ! (DEBIAN_FRONTEND=noninteractive $root apt-get install -y --no-install-recommends "${missing[@]}" ||
         ($root apt-get update && DEBIAN_FRONTEND=noninteractive $root apt-get install -y --no-install-recommends "${missing[@]}")) >"$work/apt.log" 2>&1; then
         tail -n 20 "$work/apt.log"
@@ -52,6 +52,15 @@ start_postgres() {
     export TEST_POSTGRES_URL="postgres://postgres@127.0.0.1:$port/postgres"
 }
 
+# `promtool` replays the alert rules. Unpacked only: installed, the package would start a server of its own.
+need_promtool() {
+    command -v promtool >/dev/null && return
+    (cd "$work" && { apt-get download prometheus || { $root apt-get update && apt-get download prometheus; }; }) >"$work/apt.log" 2>&1 ||
+        { tail -n 20 "$work/apt.log"; echo "needed: promtool (Debian package prometheus)"; exit 1; }
+    dpkg-deb -x "$work"/prometheus_*.deb "$work/prometheus"
+    export PATH="$work/prometheus/usr/bin:$PATH"
+}
+
 # A toolchain installed with rustup's smallest profile has neither.
 need_component() {
     cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2"
@@ -59,6 +68,7 @@ need_component() {
 
 step "Packages"
 need build-essential python3 python3-venv
+need_promtool
 need_component fmt rustfmt
 need_component clippy clippy
 

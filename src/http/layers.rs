@@ -27,6 +27,9 @@ use super::quick::QuickView;
 use super::{App, ErrorCode, Language, Problem, cors, problem};
 use crate::clock::Deadline;
 
+/// Counts problem documents by their code.
+const PROBLEMS: &str = "cabinet_problems_total";
+
 /// Everything behind a guest-facing connection. Cheap to clone.
 #[derive(Clone)]
 pub struct Edge(Arc<Inner>);
@@ -46,6 +49,10 @@ impl Edge {
     /// Puts the layer around all routes of `app`.
     #[must_use]
     pub fn new(app: App) -> Self {
+        for code in ErrorCode::ALL {
+            // A counter that first appears with its first increment hides that from whoever looks at rates.
+            metrics::counter!(PROBLEMS, "code" => code.as_str()).increment(0);
+        }
         Self(Arc::new(Inner {
             router: super::routes::router(&app),
             operations: Operations::of(&super::routes::document()),
@@ -203,6 +210,7 @@ impl Inner {
             let problem = response.extensions_mut().remove::<Problem>();
             let problem = problem.or_else(|| unexplained(response));
             if let Some(problem) = problem {
+                metrics::counter!(PROBLEMS, "code" => problem.code.as_str()).increment(1);
                 let (mut head, _) = std::mem::take(response).into_parts();
                 head.headers.remove(header::CONTENT_LENGTH);
                 let bytes = problem::write(&problem, language, text(&request_id), &mut head);
