@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::IntoResponse;
 use axum::routing::post;
 use guest_cabinet::clock::Clock;
 use http::StatusCode;
@@ -21,15 +22,19 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn start() -> Self {
+    /// One that, when it fails, asks to be left alone for so many seconds.
+    async fn start(retry_after_s: Option<u32>) -> Self {
         let fails = Arc::new(AtomicBool::new(false));
         let state = fails.clone();
         let take = move || async move {
-            if state.load(Ordering::SeqCst) {
-                StatusCode::INTERNAL_SERVER_ERROR
-            } else {
-                StatusCode::OK
+            if !state.load(Ordering::SeqCst) {
+                return StatusCode::OK.into_response();
             }
+            let mut failure = StatusCode::SERVICE_UNAVAILABLE.into_response();
+            if let Some(seconds) = retry_after_s {
+                failure.headers_mut().insert("Retry-After", seconds.into());
+            }
+            failure
         };
         let router = Router::new().route("/codes", post(take));
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -69,10 +74,10 @@ async fn ask_for_code(cabinet: &TestCabinet, guest: usize) -> bool {
 const OUTAGE: std::ops::Range<usize> = 20..60;
 
 /// A hundred minutes in which so many guests a minute ask for a code.
-async fn live_through(guests_a_minute: usize) -> Recording {
+async fn live_through(guests_a_minute: usize, retry_after_s: Option<u32>) -> Recording {
     let clock = Clock::manual(friday_noon());
     let probonus = ProBonus::start(&clock).await;
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::start(retry_after_s).await;
     let store = sqlite();
     let more = format!("[delivery.webhook]\nurl = \"{}\"", gateway.url);
     let (url, token) = (probonus.sandbox.url(), probonus.sandbox.token().to_owned());
@@ -97,20 +102,34 @@ async fn live_through(guests_a_minute: usize) -> Recording {
         "ManyStaleViews",
         "OperationsUnknown",
     ] {
-        recording.assert_alert(silent, 0..0, &[0..100]);
+        recording.assert_silent(silent, 0..100);
     }
     recording
 }
 
 #[tokio::test]
 async fn in_a_busy_town_a_gateway_that_fails_is_told_from_the_first_minutes_to_the_last() {
-    let recording = live_through(4).await;
-    recording.assert_alert("CodesDoNotLeave", 30..60, &[0..20, 80..100]);
-    recording.assert_alert("GatewayLeftOut", 30..60, &[0..20, 80..100]);
+    let recording = live_through(4, None).await;
+    recording.assert_fires("CodesDoNotLeave", 30..60);
+    recording.assert_silent("CodesDoNotLeave", 0..20);
+    recording.assert_silent("CodesDoNotLeave", 80..100);
+    recording.assert_fires("GatewayLeftOut", 30..60);
+    recording.assert_silent("GatewayLeftOut", 0..20);
+    recording.assert_silent("GatewayLeftOut", 80..100);
 }
 
 #[tokio::test]
 async fn one_guest_a_minute_is_enough_to_tell_that_codes_do_not_leave() {
-    let recording = live_through(1).await;
-    recording.assert_alert("CodesDoNotLeave", 30..60, &[0..20, 80..100]);
+    let recording = live_through(1, None).await;
+    recording.assert_fires("CodesDoNotLeave", 30..60);
+    recording.assert_silent("CodesDoNotLeave", 0..20);
+    recording.assert_silent("CodesDoNotLeave", 80..100);
+}
+
+#[tokio::test]
+async fn a_gateway_that_asks_to_be_left_alone_and_is_tried_no_more_is_told_all_the_same() {
+    let recording = live_through(4, Some(1800)).await;
+    recording.assert_fires("CodesDoNotLeave", 30..60);
+    recording.assert_fires("GatewayLeftOut", 30..50);
+    recording.assert_silent("CodesDoNotLeave", 0..20);
 }

@@ -42,13 +42,19 @@ impl Recording {
         values.push(Some(value));
     }
 
-    /// Asserts that `alert` fires in every minute of `firing`, and in none of `quiet`.
-    pub fn assert_alert(&self, alert: &str, firing: Range<usize>, quiet: &[Range<usize>]) {
-        let wanted = firing
-            .map(|minute| (minute, 1))
-            .chain(quiet.iter().flat_map(|range| range.clone().map(|minute| (minute, 0))));
+    /// Asserts that `alert` fires in every one of `minutes`.
+    pub fn assert_fires(&self, alert: &str, minutes: Range<usize>) {
+        self.assert_alert(alert, minutes, 1);
+    }
+
+    /// Asserts that `alert` fires in none of `minutes`.
+    pub fn assert_silent(&self, alert: &str, minutes: Range<usize>) {
+        self.assert_alert(alert, minutes, 0);
+    }
+
+    fn assert_alert(&self, alert: &str, minutes: Range<usize>, firing: u8) {
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/alerts.yml");
-        let mut test = format!(
+        let mut replay = format!(
             "rule_files: ['{}']\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n",
             rules.display()
         );
@@ -58,23 +64,23 @@ impl Recording {
                 .map(|value| value.map_or_else(|| "_".to_owned(), |value| value.to_string()))
                 .collect();
             let _ = writeln!(
-                test,
+                replay,
                 "      - series: '{series}'\n        values: '{}'",
                 values.join(" ")
             );
         }
-        test.push_str("    promql_expr_test:\n");
-        for (minute, value) in wanted {
+        replay.push_str("    promql_expr_test:\n");
+        for minute in minutes {
             let expr =
                 format!(r#"clamp_max(count(ALERTS{{alertname="{alert}", alertstate="firing"}}), 1) or vector(0)"#);
             let _ = writeln!(
-                test,
-                "      - expr: '{expr}'\n        eval_time: {minute}m\n        exp_samples: [{{ labels: '{{}}', value: {value} }}]"
+                replay,
+                "      - expr: '{expr}'\n        eval_time: {minute}m\n        exp_samples: [{{ labels: '{{}}', value: {firing} }}]"
             );
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("replay.yml");
-        std::fs::write(&file, test).expect("the replay is written");
+        std::fs::write(&file, replay).expect("the replay is written");
         let told = Command::new("promtool").args(["test", "rules"]).arg(&file).output();
         let told = told.expect("promtool runs (Debian package prometheus)");
         let text = String::from_utf8_lossy(&told.stdout) + String::from_utf8_lossy(&told.stderr);

@@ -12,5 +12,7 @@ fn a_server_that_does_not_answer_is_told_as_long_as_it_is_silent() {
             recording.add_scrape("");
         }
     }
-    recording.assert_alert("CabinetDown", 12..30, &[0..10, 31..40]);
+    recording.assert_fires("CabinetDown", 12..30);
+    recording.assert_silent("CabinetDown", 0..10);
+    recording.assert_silent("CabinetDown", 31..40);
 }
