@@ -75,7 +75,7 @@ export function quantity(text) {
  */
 export function day(day, month = 'long') {
   const date = new Date(`${day}T00:00:00Z`);
-  const year = date.getUTCFullYear() === new Date().getFullYear() ? undefined : 'numeric';
+  const year = day.slice(0, 4) === today().slice(0, 4) ? undefined : 'numeric';
   const text = new Intl.DateTimeFormat(locale(), { day: 'numeric', month, year, timeZone: 'UTC' }).format(date);
   // A number never stands at the end of a line without its month.
   return text.replace(/\sг\.$/, '').replace(' ', '\u00a0');
@@ -116,7 +116,7 @@ export function shortDay(day) {
  * @param {string} moment
  * @param {string} [zone]
  */
-export function dayOf(moment, zone) {
+export function dayOf(moment, zone = homeZone()) {
   return new Intl.DateTimeFormat('en-CA', { timeZone: zone }).format(new Date(moment));
 }
 
@@ -125,7 +125,7 @@ export function dayOf(moment, zone) {
  * @param {string} moment
  * @param {string} [zone]
  */
-export function hour(moment, zone) {
+export function hour(moment, zone = homeZone()) {
   return new Intl.DateTimeFormat(locale(), { hour: '2-digit', minute: '2-digit', timeZone: zone }).format(new Date(moment));
 }
 
@@ -136,7 +136,7 @@ export function hour(moment, zone) {
  */
 export function moment(moment, zone) {
   const its = dayOf(moment, zone);
-  if (its === dayOf(new Date().toISOString(), zone)) return hour(moment, zone);
+  if (its === today(zone)) return hour(moment, zone);
   return t('moment', { day: day(its), hour: hour(moment, zone) });
 }
 
@@ -145,8 +145,7 @@ export function moment(moment, zone) {
  * @param {string} day `YYYY-MM-DD`
  */
 export function daysUntil(day) {
-  const today = dayOf(new Date().toISOString());
-  return Math.round((Date.parse(`${day}T00:00:00Z`) - Date.parse(`${today}T00:00:00Z`)) / 86_400_000);
+  return Math.round((Date.parse(`${day}T00:00:00Z`) - Date.parse(`${today()}T00:00:00Z`)) / 86_400_000);
 }
 
 /**
@@ -158,9 +157,22 @@ export function countdown(seconds) {
 }
 
 /**
- * The zone of a restaurant of the programme; the browser's own when it is not known.
+ * Today where the restaurants are, as `YYYY-MM-DD`: a guest who travels reads days and hours of one clock.
+ * @param {string} [zone]
+ */
+export function today(zone = homeZone()) {
+  return dayOf(new Date().toISOString(), zone);
+}
+
+/** The zone of the programme's first restaurant; the browser's own when there is none. */
+function homeZone() {
+  return program?.restaurants?.[0]?.time_zone;
+}
+
+/**
+ * The zone of a restaurant of the programme; the first one's when it is not known.
  * @param {string | null | undefined} code
  */
 export function zoneOf(code) {
-  return (program?.restaurants ?? []).find((restaurant) => restaurant.code === code)?.time_zone;
+  return (program?.restaurants ?? []).find((restaurant) => restaurant.code === code)?.time_zone ?? homeZone();
 }

@@ -1,6 +1,7 @@
 // A form's field: label, hint, and its error where it belongs. And the questionnaire, which is the operator's.
 
 import { h } from '../dom.js';
+import { today } from '../format.js';
 import { t } from '../language.js';
 
 /** @typedef {{ element: HTMLElement, input: HTMLElement, name: string, value: () => string, fail: (text: string) => void, check: () => string }} Field */
@@ -66,7 +67,6 @@ function question(asked, value) {
     );
   } else {
     const type = asked.type === 'date' ? 'date' : asked.type === 'email' ? 'email' : 'text';
-    const today = new Date().toISOString().slice(0, 10);
     input = h('input', {
       type,
       ...given,
@@ -74,7 +74,7 @@ function question(asked, value) {
       maxlength: asked.max_length,
       pattern: asked.pattern,
       min: type === 'date' && '1900-01-01',
-      max: type === 'date' && today,
+      max: type === 'date' && today(),
     });
   }
   if (asked.required) input.setAttribute('aria-required', 'true');

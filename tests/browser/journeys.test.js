@@ -265,3 +265,19 @@ test('who follows a link and has to sign in first gets where it leads', async ()
   await page.locator('input.code').pressSequentially(code);
   await page.waitForURL('**/burning');
 });
+
+test('a guest on the other side of the world reads the days and hours of the restaurants', async () => {
+  const read = async (timezoneId) => {
+    const guest = await on.come({ timezoneId });
+    const { page } = guest;
+    await guest.signIn(RICH);
+    const hero = await page.locator('main').innerText();
+    await page.getByRole('link', { name: 'История', exact: true }).click();
+    await page.locator('.days li').first().waitFor();
+    await settled(page);
+    return [hero, await page.locator('.days').innerText()];
+  };
+  const [moscow, auckland, honolulu] = [await read('Europe/Moscow'), await read('Pacific/Auckland'), await read('Pacific/Honolulu')];
+  assert.deepEqual(auckland, moscow);
+  assert.deepEqual(honolulu, moscow);
+});
