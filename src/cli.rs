@@ -81,8 +81,8 @@ enum Command {
 enum Operations {
     /// List operations
     List {
-        /// In which state: pending, sent, registered, rejected, unknown
-        #[arg(long, default_value = "unknown")]
+        /// In which state
+        #[arg(long, default_value = "unknown", value_parser = ["pending", "sent", "registered", "rejected", "unknown"])]
         state: String,
     },
     /// Show one
@@ -113,11 +113,23 @@ impl ConfigFile {
     }
 }
 
+/// Names a TOML file whose settings lie under the configuration file's: how an image or a package says where it listens.
+const DEFAULTS: &str = "GUEST_CABINET_DEFAULTS";
+
 fn sources(file: Option<&Path>) -> Sources {
     // What is not Unicode cannot be one of ours: the names are ASCII and the values text.
     let environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    read_sources(file, environment)
+    let sources = read_sources(file, environment);
+    match std::env::var_os(DEFAULTS) {
+        Some(defaults) => sources.over(read_sources(Some(Path::new(&defaults)), std::iter::empty())),
+        None => sources,
+    }
+}
+
+/// Writes a line to standard output. Whoever reads only the beginning (`| head`) has seen enough.
+fn print_line(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Runs the command; what went wrong is told on standard error, one line per problem.
@@ -176,7 +188,7 @@ fn block_on(work: impl Future<Output = Result<ExitCode, String>>) -> Result<Exit
 }
 
 async fn serve(config: Config) -> Result<ExitCode, String> {
-    let stop = Stop::new()?;
+    let stop = Stop::new(false)?;
     let running = app::start(config, None, Clock::system(), Entropy::system())
         .await
         .map_err(|error| error.to_string())?;
@@ -195,28 +207,41 @@ async fn until_told_to_stop(running: Running, stop: Stop) -> Result<ExitCode, St
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+    /// Whether SIGHUP ends the program: what runs in a terminal goes with it, a server does not.
+    ends_with_terminal: bool,
 }
 
 impl Stop {
-    fn new() -> Result<Self, String> {
+    fn new(ends_with_terminal: bool) -> Result<Self, String> {
         let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be listened for: {error}"));
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+            ends_with_terminal,
         })
     }
 
-    /// Returns at either of them.
+    /// Returns when the program is to end.
     async fn told(mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    if self.ends_with_terminal {
+                        return;
+                    }
+                    tracing::warn!("SIGHUP changes nothing: settings are read at the start; restart to change them");
+                }
+            }
         }
     }
 }
 
 async fn run_demo(sources: Sources, listen: Option<SocketAddr>) -> Result<ExitCode, String> {
-    let stop = Stop::new()?;
+    let stop = Stop::new(true)?;
     let entropy = Entropy::system();
     let folder = demo::Folder::new(&entropy).map_err(|error| format!("the folder for the demo's state: {error}"))?;
     let sandbox = start_sandbox(listen).await?;
@@ -227,16 +252,16 @@ async fn run_demo(sources: Sources, listen: Option<SocketAddr>) -> Result<ExitCo
     let running = app::start(config, Some(demo::described(&sandbox)), Clock::system(), entropy)
         .await
         .map_err(|error| error.to_string())?;
-    println!("{}", demo::greeting(&running.url(), &running.admin_url(), &sandbox));
+    print_line(demo::greeting(&running.url(), &running.admin_url(), &sandbox));
     let ended = until_told_to_stop(running, stop).await;
     drop(folder);
     ended
 }
 
 async fn run_sandbox(listen: Option<SocketAddr>) -> Result<ExitCode, String> {
-    let stop = Stop::new()?;
+    let stop = Stop::new(true)?;
     let sandbox = start_sandbox(listen).await?;
-    println!("{}", demo::sandbox_greeting(&sandbox));
+    print_line(demo::sandbox_greeting(&sandbox));
     stop.told().await;
     sandbox.stop();
     Ok(ExitCode::SUCCESS)
@@ -258,7 +283,7 @@ async fn start_sandbox(listen: Option<SocketAddr>) -> Result<Sandbox, String> {
 }
 
 async fn examine(config: Result<Config, ConfigError>, questions: Questions) -> Result<ExitCode, String> {
-    let mut tell = |line: &doctor::Line| println!("{line}");
+    let mut tell = |line: &doctor::Line| print_line(line);
     let sense = doctor::examine(config, &questions, Clock::system(), Entropy::system(), &mut tell).await;
     Ok(if sense { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -269,16 +294,16 @@ async fn operations(act: Operations, config: Config) -> Result<ExitCode, String>
     let done = match act {
         Operations::List { state } => {
             let lines = partner::list(&store, &state).await.map_err(told)?;
-            println!("{} {state}", lines.len());
+            print_line(format_args!("{} {state}", lines.len()));
             for line in lines {
-                println!("{line}");
+                print_line(line);
             }
             true
         }
         Operations::Show { id } => {
             let keys = Keys::derive(&config.secret, config.secret_previous.as_ref(), Entropy::system());
             let line = partner::show(&store, &keys, &id).await.map_err(told)?;
-            println!("{}", line.as_deref().unwrap_or("there is no such operation"));
+            print_line(line.as_deref().unwrap_or("there is no such operation"));
             line.is_some()
         }
         Operations::Resolve { id, outcome } => {
@@ -286,14 +311,11 @@ async fn operations(act: Operations, config: Config) -> Result<ExitCode, String>
             let resolved = partner::resolve(&store, &clock, &id, outcome == "registered")
                 .await
                 .map_err(told)?;
-            println!(
-                "{}",
-                if resolved {
-                    outcome.as_str()
-                } else {
-                    "it is not unknown; see `operations show`"
-                }
-            );
+            print_line(if resolved {
+                outcome.as_str()
+            } else {
+                "it is not unknown; see `operations show`"
+            });
             resolved
         }
     };
@@ -304,10 +326,8 @@ async fn operations(act: Operations, config: Config) -> Result<ExitCode, String>
 fn hash_key(key: Option<String>, generate: bool) -> Result<ExitCode, String> {
     if generate {
         let key = format!("gck_{}", hex(&Entropy::system().bytes::<32>()));
-        println!(
-            "key        {key}\nkey_sha256 {}",
-            hex(&crate::keys::sha256(key.as_bytes()))
-        );
+        let hash = hex(&crate::keys::sha256(key.as_bytes()));
+        print_line(format_args!("key        {key}\nkey_sha256 {hash}"));
         return Ok(ExitCode::SUCCESS);
     }
     let key = if let Some(key) = key {
@@ -330,6 +350,6 @@ fn hash_key(key: Option<String>, generate: bool) -> Result<ExitCode, String> {
     if key.len() < 16 {
         eprintln!("This key is short enough to be guessed; --generate makes a good one.");
     }
-    println!("{}", hex(&crate::keys::sha256(key.as_bytes())));
+    print_line(hex(&crate::keys::sha256(key.as_bytes())));
     Ok(ExitCode::SUCCESS)
 }

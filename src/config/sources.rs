@@ -18,6 +18,19 @@ pub struct Sources {
     pub variables: BTreeMap<String, String>,
 }
 
+impl Sources {
+    /// These settings laid over those of `under`; problems of both are told.
+    #[must_use]
+    pub fn over(self, under: Self) -> Self {
+        let mut laid = under;
+        merge(&mut laid.tree, self.tree);
+        laid.problems.extend(self.problems);
+        laid.unread |= self.unread;
+        laid.variables = self.variables;
+        laid
+    }
+}
+
 const PREFIX: &str = "CABINET_";
 
 /// Reads `file`, when given, and lays the variables `CABINET_<SECTION>__<KEY>` over it.

@@ -3,6 +3,7 @@
 //! It looks at everything the server would use and changes nothing but the store's tables, as a start would. What it prints holds no
 //! secret and nobody's data.
 
+mod addresses;
 mod gateways;
 mod probes;
 mod settling;
@@ -95,6 +96,7 @@ pub async fn examine(
         }
         Ok(config) => {
             report.add(Mark::Good, "настройки прочитаны", "the configuration is read");
+            addresses::try_listening(&config, &mut report);
             probes::store(&config, &clock, &entropy, &mut report).await;
             gateways::ask(&config, &clock, &mut report).await;
             let answers = probes::probonus(&config, questions, &clock, &entropy, &mut report).await;

@@ -199,3 +199,33 @@ async fn each_assumption_that_the_vendors_document_contradicts_is_named_with_its
         assert!(says(&lines, mark, part), "{part} {lines:#?}");
     }
 }
+
+#[tokio::test]
+async fn an_address_that_is_taken_or_open_to_everyone_is_told() {
+    let probonus = ProBonus::start(&Clock::system()).await;
+    let store = sqlite();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address");
+    let mut sound = config(&probonus, &store, "").expect("sound settings");
+    sound.listen = address;
+    sound.admin_listen = "0.0.0.0:0".parse().expect("an address");
+    let (sense, lines) = examined(Ok(sound), false).await;
+    assert!(sense, "{lines:#?}");
+    assert!(
+        says(&lines, Mark::Look, &format!("listen: {address} is in use")),
+        "{lines:#?}"
+    );
+    assert!(
+        says(&lines, Mark::Look, "admin_listen: health and metrics are open"),
+        "{lines:#?}"
+    );
+
+    let mut elsewhere = config(&probonus, &store, "").expect("sound settings");
+    elsewhere.listen = "203.0.113.7:8080".parse().expect("an address");
+    let (sense, lines) = examined(Ok(elsewhere), false).await;
+    assert!(!sense);
+    assert!(
+        says(&lines, Mark::Bad, "listen: 203.0.113.7:8080 cannot be listened on"),
+        "{lines:#?}"
+    );
+}
