@@ -20,7 +20,7 @@ use super::slot::Filled;
 use super::{Cabinet, Ready, Shown, Source, ViewError, Wish};
 use crate::clock::{Deadline, micros};
 use crate::keys::Purpose;
-use crate::model::{CheckId, Guest, RestaurantRef, Transaction, TransactionKind};
+use crate::model::{CheckId, Guest, RestaurantRef, Transaction, TransactionKind, without_marks};
 use crate::probonus::History;
 
 /// How far back the usual history goes, and how far the whole.
@@ -246,10 +246,11 @@ impl Cabinet {
         Ok(Kept { entries })
     }
 
-    /// Restaurants by the names guests know.
+    /// Restaurants by the names guests know, comments without what is ours in them.
     fn named(&self, entries: &[Transaction]) -> Vec<Transaction> {
         let name = |entry: &Transaction| Transaction {
             restaurant: self.restaurant(entry.restaurant.as_ref()),
+            comment: entry.comment.as_deref().and_then(without_marks),
             ..entry.clone()
         };
         entries.iter().map(name).collect()

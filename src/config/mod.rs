@@ -5,6 +5,7 @@
 mod auth;
 mod cache;
 mod delivery;
+mod key_hash;
 mod partners;
 mod probonus;
 mod program;

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::ExposeSecret;
-
+use super::key_hash::{key_hash, required_key_hash};
 use super::reader::{Problems, Section};
-use crate::keys::unhex;
 use crate::model::Money;
 
 /// `[partners.<name>]`.
@@ -21,6 +19,18 @@ pub struct PartnerConfig {
     pub max_refill: Option<Money>,
     /// `max_daily_refill`: greatest sum of refills in a business day, in kopecks (none).
     pub max_daily_refill: Option<Money>,
+    /// `max_check_accrual`: most bonuses that one check gives, in kopecks (none).
+    pub max_check_accrual: Option<Money>,
+    /// `max_daily_check_accrual`: most bonuses that checks give in a business day, in kopecks (none).
+    pub max_daily_check_accrual: Option<Money>,
+    /// `max_check_spend`: most bonuses that one check is paid with, in kopecks (none).
+    pub max_check_spend: Option<Money>,
+    /// `max_daily_check_spend`: most bonuses that checks are paid with in a business day, in kopecks (none).
+    pub max_daily_check_spend: Option<Money>,
+    /// `max_accrual_percent`: most bonuses that a check gives, in percent of the money paid (`100`).
+    pub max_accrual_percent: u32,
+    /// `accrual_without_payment`: whether a check with nothing paid may give bonuses (`false`).
+    pub accrual_without_payment: bool,
     /// `restaurants`: restaurant codes this partner may book for (all).
     pub restaurants: Option<Vec<i64>>,
     /// `units`: unit codes this partner may book for (all).
@@ -65,17 +75,8 @@ impl PartnerConfig {
     }
 
     fn read(mut section: Section, problems: &mut Problems) -> Option<Self> {
-        let what = "the key's hash, as `guest-cabinet hash-key` prints it";
-        let hash = section.required_secret("key_sha256", what, problems);
-        let key_sha256 = hash.as_ref().and_then(|hash| unhex(hash.expose_secret().trim()));
-        if hash.is_some() && key_sha256.is_none() {
-            problems.add(&section.name("key_sha256"), "must be 64 hexadecimal digits");
-        }
-        let previous = section.secret("key_sha256_previous", problems);
-        let key_sha256_previous = previous.as_ref().and_then(|hash| unhex(hash.expose_secret().trim()));
-        if previous.is_some() && key_sha256_previous.is_none() {
-            problems.add(&section.name("key_sha256_previous"), "must be 64 hexadecimal digits");
-        }
+        let key_sha256 = required_key_hash(&mut section, "key_sha256", problems);
+        let key_sha256_previous = key_hash(&mut section, "key_sha256_previous", problems);
         let key_sha256_previous = key_sha256_previous.filter(|previous| Some(*previous) != key_sha256);
         let names = section.list("scopes", problems).unwrap_or_default();
         if names.is_empty() {
@@ -102,6 +103,13 @@ impl PartnerConfig {
             scopes,
             max_refill: cap(&mut section, "max_refill", problems),
             max_daily_refill: cap(&mut section, "max_daily_refill", problems),
+            max_check_accrual: cap(&mut section, "max_check_accrual", problems),
+            max_daily_check_accrual: cap(&mut section, "max_daily_check_accrual", problems),
+            max_check_spend: cap(&mut section, "max_check_spend", problems),
+            max_daily_check_spend: cap(&mut section, "max_daily_check_spend", problems),
+            max_accrual_percent: u32::try_from(section.number("max_accrual_percent", 100, 0..=10_000, problems))
+                .unwrap_or(100),
+            accrual_without_payment: section.flag("accrual_without_payment", false, problems),
             restaurants: codes(&mut section, "restaurants", problems),
             units: codes(&mut section, "units", problems),
             calls_per_minute: u32::try_from(section.number("calls_per_minute", 6000, 0..=1_000_000, problems))

@@ -2,6 +2,7 @@
 
 mod checks;
 mod groups;
+mod idempotency_key;
 mod refills;
 
 use axum::Json;
@@ -16,7 +17,7 @@ use super::signed_in::bearer;
 use super::{App, ErrorCode, FieldCode, Fields, Problem};
 use crate::config::Scope;
 use crate::model::{AccountId, Money, Phone};
-use crate::partner::{Caller, Operation, PartnerError, State as Became, Whose};
+use crate::partner::{Breach, BreachKind, Caller, Operation, PartnerError, State as Became, Whose};
 
 /// The greatest sum of one field, in kopecks: ten million roubles.
 const MOST: i64 = 1_000_000_000;
@@ -38,8 +39,7 @@ async fn called<T>(
     work: impl AsyncFnOnce(&Caller) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    // No key is as wrong as a wrong one.
-    let key = authorization.and_then(bearer).unwrap_or_default();
+    let key = authorization.and_then(bearer);
     let caller = app.partner.caller(key, scope, event).await?;
     let done = work(&caller).await;
     let outcome = done.as_ref().err().map_or("answered", |problem| problem.code.as_str());
@@ -141,6 +141,15 @@ fn sum(fields: &mut Fields, name: &str, least: i64) -> Option<Money> {
     fields.required_integer(name, least..=MOST).and_then(Money::from_minor)
 }
 
+/// A breach of a cap as a field's problem.
+fn told(breach: &Breach) -> (String, FieldCode) {
+    let code = match breach.kind {
+        BreachKind::NotAllowed => FieldCode::NotAllowed,
+        BreachKind::TooMuch => FieldCode::OutOfRange,
+    };
+    (breach.field.to_owned(), code)
+}
+
 impl From<PartnerError> for Problem {
     fn from(error: PartnerError) -> Self {
         match error {
@@ -156,6 +165,10 @@ impl From<PartnerError> for Problem {
                     HeaderName::from_static("ratelimit"),
                     HeaderValue::from_static("\"partner\";r=0"),
                 ),
+            PartnerError::BeyondCaps(breaches) => Self {
+                errors: breaches.iter().map(told).collect(),
+                ..Self::new(ErrorCode::ValidationFailed)
+            },
             PartnerError::CheckConflict => Self::new(ErrorCode::CheckConflict),
             PartnerError::IdempotencyMismatch => Self::new(ErrorCode::IdempotencyMismatch),
             PartnerError::InProgress => {

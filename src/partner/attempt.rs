@@ -3,7 +3,7 @@
 use super::order::{Kept, What};
 use super::{Partner, PartnerError};
 use crate::clock::Deadline;
-use crate::model::{AccountId, OutsideCheck, Phone};
+use crate::model::{AccountId, OutsideCheck, Phone, mark, marked};
 use crate::probonus::{Effect, UpstreamError};
 use crate::store::{DaySum, OperationRow, Sent, Signal, account_subject};
 
@@ -123,34 +123,6 @@ impl Partner {
     }
 }
 
-/// What every mark begins with, so that a partner's own numbers are not taken for one.
-const MARK: &str = "#gc-";
-
-/// Hexadecimal digits of a mark: enough that two of one account never meet.
-const MARK_DIGITS: usize = 12;
-
-/// The short mark by which a refill is found again: a piece of its random id, so that it stays the same whatever secret is in use.
-pub(super) fn mark(id: &str) -> String {
-    let digits = id.chars().filter(char::is_ascii_hexdigit).take(MARK_DIGITS);
-    MARK.chars().chain(digits).collect()
-}
-
-/// Whether a comment holds a whole mark, whosever.
-pub(super) fn has_mark(comment: &str) -> bool {
-    comment.split(MARK).skip(1).any(|rest| {
-        let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
-        digits >= MARK_DIGITS
-    })
-}
-
-/// A comment with its mark.
-fn marked(comment: Option<&str>, mark: &str) -> String {
-    match comment.filter(|comment| !comment.is_empty()) {
-        Some(comment) => format!("{comment} {mark}"),
-        None => mark.to_owned(),
-    }
-}
-
 fn outside_check(account: &AccountId, what: &What) -> Option<OutsideCheck> {
     match what.clone() {
         What::Check {
@@ -176,27 +148,5 @@ fn outside_check(account: &AccountId, what: &What) -> Option<OutsideCheck> {
             content,
         }),
         What::Refill { .. } => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mark_is_found_in_any_comment_and_nothing_else_is_taken_for_one() {
-        let mark = mark("0a8b7a52-8f6e-4a39-9a2b-0d5f0c7f3b11");
-        assert_eq!(mark, "#gc-0a8b7a528f6e");
-        assert!(has_mark(&marked(Some("За отзыв #1"), &mark)) && has_mark(&marked(None, &mark)));
-        for other in [
-            "",
-            "#gc-",
-            "За отзыв",
-            "заказ #123456789012",
-            "#gc-0a8b7a528f6",
-            "#gc-0a8b7a528f6x",
-        ] {
-            assert!(!has_mark(other), "{other}");
-        }
     }
 }

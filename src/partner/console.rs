@@ -2,11 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::attempt::mark;
 use super::order::{Kept, What};
 use crate::clock::Clock;
 use crate::keys::{Keys, Purpose};
-use crate::model::{Money, Phone};
+use crate::model::{Money, Phone, mark};
 use crate::store::{OperationRow, Store, StoreError};
 
 /// Lines listed at once.

@@ -7,11 +7,10 @@ use jiff::{Timestamp, ToSpan};
 use uuid::Uuid;
 
 use super::Partner;
-use super::attempt::{has_mark, mark};
 use super::order::{Kept, What};
 use super::seen::guid_of;
 use crate::clock::Deadline;
-use crate::model::{AccountId, Check, CheckId, Money, Transaction};
+use crate::model::{AccountId, Check, CheckId, Money, Transaction, mark, mark_in};
 use crate::probonus::{History, UpstreamError};
 use crate::store::OperationRow;
 
@@ -243,7 +242,7 @@ fn refill_finding(entries: &[Transaction], given: Given, amount: Money, mark: &s
         return Finding::Booked;
     }
     let silent = |entry: &Transaction| {
-        given.may_be(entry) && entry.amount == amount && entry.check_id.is_none() && !has_mark(&comment(entry))
+        given.may_be(entry) && entry.amount == amount && entry.check_id.is_none() && mark_in(&comment(entry)).is_none()
     };
     if entries.iter().any(silent) {
         Finding::Unprovable

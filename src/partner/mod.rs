@@ -5,6 +5,7 @@
 //! Found `sent`: it becomes `unknown` and is settled. Audit records (`target: "audit"`) name partner, operation and outcome, and nobody.
 
 mod attempt;
+mod caps;
 mod carry_out;
 mod console;
 mod day;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use caps::{Breach, BreachKind};
 pub use console::{list, resolve, show};
 pub use keys::Caller;
 pub use ledger::Ledger;
@@ -108,6 +110,9 @@ pub enum PartnerError {
         /// When to come again.
         retry_after: Duration,
     },
+    /// It is beyond what its partner may order; nothing was kept.
+    #[error("the order is beyond its partner's caps")]
+    BeyondCaps(Vec<Breach>),
     /// The same GUID was used for another check.
     #[error("another order under the same guid")]
     CheckConflict,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::order::Order;
+use super::caps::breaches;
+use super::order::{Order, RefillOrder};
 use super::{Caller, LEASE, Operation, Partner, PartnerError, State, key_of};
 use crate::clock::Deadline;
 use crate::keys::Purpose;
@@ -41,14 +42,17 @@ impl Partner {
         let canonical = serde_json::to_vec(&kept).map_err(|_| PartnerError::Internal)?;
         let held = Deadline::within(LEASE);
         let row = self.new_row(partner, order, &canonical);
-        if self.store.claim_operation(&row).await? {
-            return self.carry_out(row, held, kept, deadline).await;
-        }
-        let known = self
-            .store
-            .operation(&row.key_tag)
-            .await?
-            .ok_or(PartnerError::InProgress)?;
+        let known = match self.known(partner, order, &row).await? {
+            Some(known) => known,
+            None => {
+                self.within_caps(partner, order)?;
+                if self.store.claim_operation(&row).await? {
+                    return self.carry_out(row, held, kept, deadline).await;
+                }
+                let known = self.store.operation(&row.key_tag).await?;
+                known.ok_or(PartnerError::InProgress)?
+            }
+        };
         if !self.same_order(&known, partner, &canonical) {
             return Err(match order {
                 Order::Check(_) => PartnerError::CheckConflict,
@@ -81,6 +85,34 @@ impl Partner {
         }
     }
 
+    /// The operation that was claimed for this order before; for a quoted key also as a version kept it that took the quotes for a part
+    /// of the key.
+    async fn known(
+        &self,
+        partner: &str,
+        order: &Order,
+        row: &OperationRow,
+    ) -> Result<Option<OperationRow>, PartnerError> {
+        if let Some(known) = self.store.operation(&row.key_tag).await? {
+            return Ok(Some(known));
+        }
+        match order {
+            Order::Refill(RefillOrder {
+                key_quoted: Some(quoted),
+                ..
+            }) => Ok(self.store.operation(&refill_tag(partner, quoted)).await?),
+            _ => Ok(None),
+        }
+    }
+
+    fn within_caps(&self, partner: &str, order: &Order) -> Result<(), PartnerError> {
+        let breaches = self.partners.get(partner).map(|config| breaches(config, order));
+        match breaches.filter(|breaches| !breaches.is_empty()) {
+            Some(breaches) => Err(PartnerError::BeyondCaps(breaches)),
+            None => Ok(()),
+        }
+    }
+
     fn new_row(&self, partner: &str, order: &Order, canonical: &[u8]) -> OperationRow {
         let now_us = self.clock.now_us();
         // A check's GUID is unique for all partners, as it is for ProBonus; an idempotency key for its partner.
@@ -89,10 +121,7 @@ impl Partner {
                 check.check_guid.to_string(),
                 key_of(&[b"check", check.check_guid.as_bytes()]),
             ),
-            Order::Refill(refill) => (
-                self.entropy.uuid().to_string(),
-                key_of(&[b"refill", partner.as_bytes(), refill.key.as_bytes()]),
-            ),
+            Order::Refill(refill) => (self.entropy.uuid().to_string(), refill_tag(partner, &refill.key)),
         };
         let parts: &[&[u8]] = &[b"order", partner.as_bytes(), canonical];
         OperationRow {
@@ -138,6 +167,11 @@ impl Partner {
     }
 }
 
+/// What makes a partner's refill unique.
+fn refill_tag(partner: &str, key: &str) -> [u8; 32] {
+    key_of(&[b"refill", partner.as_bytes(), key.as_bytes()])
+}
+
 /// The audit record of an order: who, what, outcome.
 fn tell(partner: &str, order: &Order, outcome: &Result<Operation, PartnerError>) {
     let (kind, became) = (order.kind(), word_of(outcome));
@@ -159,6 +193,7 @@ fn word_of(outcome: &Result<Operation, PartnerError>) -> &'static str {
         Err(PartnerError::InProgress) => "in_progress",
         Err(PartnerError::AccountAbsent) => "account_absent",
         Err(PartnerError::TooMany { .. }) => "day_used_up",
+        Err(PartnerError::BeyondCaps(_)) => "beyond_caps",
         Err(_) => "not_done",
     }
 }

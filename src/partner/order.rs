@@ -49,6 +49,8 @@ pub struct CheckOrder {
 pub struct RefillOrder {
     /// The partner's own key of the order.
     pub key: String,
+    /// The key as versions kept it that took its quotes for a part of it.
+    pub key_quoted: Option<String>,
     /// Whose.
     pub whose: Whose,
     /// How much.

@@ -19,6 +19,7 @@ mod house;
 mod partner;
 mod partner_dialects;
 mod partner_model;
+mod partner_rules;
 mod replicas;
 mod sandbox;
 mod sign_in;

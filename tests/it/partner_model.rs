@@ -233,6 +233,7 @@ fn order(number: usize) -> Order {
     }
     Order::Refill(RefillOrder {
         key: format!("key {number}"),
+        key_quoted: None,
         whose,
         amount: sum(700),
         comment: None,

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Named, StateWord, called, done, moment, sum};
-use crate::config::{PartnerConfig, Scope};
+use crate::config::Scope;
 use crate::http::body::Body;
 use crate::http::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts};
 use crate::model::Money;
@@ -139,9 +139,7 @@ impl FromFields for CheckFields {
 }
 
 impl CheckFields {
-    /// The order, when this partner may give it.
-    fn order(self, app: &App, config: Option<&PartnerConfig>) -> Result<CheckOrder, Problem> {
-        within(config, self.restaurant_code, self.unit_code)?;
+    fn order(self, app: &App) -> Result<CheckOrder, Problem> {
         let [bonus_spent, discount, bonus_accrued, money_spent] = self.sums;
         Ok(CheckOrder {
             check_guid: self.guid,
@@ -173,18 +171,6 @@ fn content(fields: &mut Fields) -> Option<String> {
     }
 }
 
-/// What this partner may book for.
-fn within(config: Option<&PartnerConfig>, restaurant: i64, unit: i64) -> Result<(), Problem> {
-    let allowed = |list: Option<&Vec<i64>>, code: i64| list.is_none_or(|list| list.contains(&code));
-    if !allowed(config.and_then(|config| config.restaurants.as_ref()), restaurant) {
-        return Err(Problem::field("restaurant_code", FieldCode::NotAllowed));
-    }
-    if !allowed(config.and_then(|config| config.units.as_ref()), unit) {
-        return Err(Problem::field("unit_code", FieldCode::NotAllowed));
-    }
-    Ok(())
-}
-
 /// Books an outside check, exactly once.
 ///
 /// The same GUID with the same body answers the first outcome; with another body it is refused. 202 means that the outcome is not known
@@ -213,7 +199,7 @@ async fn check(
 ) -> Result<Response, Problem> {
     called(&app, &headers, (Scope::Checks, "order_check"), async |caller| {
         let Body(order) = Body::<CheckFields>::read(request, &app).await?;
-        let order = order.order(&app, app.config.partners.get(&caller.name))?;
+        let order = order.order(&app)?;
         let operation = app.partner.operate(caller, Order::Check(order), facts.deadline).await?;
         Ok(done::<CheckState>(operation))
     })

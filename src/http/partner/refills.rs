@@ -3,21 +3,20 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::idempotency_key::{self, IdempotencyKey};
 use super::{Named, StateWord, called, done, moment, sum};
-use crate::config::{PartnerConfig, Scope};
+use crate::config::Scope;
 use crate::http::body::Body;
 use crate::http::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts};
-use crate::model::Money;
+use crate::model::{Money, resembles_mark};
 use crate::partner::{Operation, Order, RefillOrder};
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -81,13 +80,23 @@ impl FromFields for RefillFields {
     fn read(fields: &mut Fields) -> Option<Self> {
         let whose = Named::read(fields);
         let amount = sum(fields, "amount", 1);
-        let comment = fields.text("comment", 0..=200);
+        let comment = comment(fields);
         Some(Self {
             whose: whose?,
             amount: amount?,
             comment,
         })
     }
+}
+
+/// What for. Our mark, or what looks like the beginning of one, is not a partner's to give.
+fn comment(fields: &mut Fields) -> Option<String> {
+    let comment = fields.text("comment", 0..=200)?;
+    if resembles_mark(&comment) {
+        fields.problem("comment", FieldCode::NotAllowed);
+        return None;
+    }
+    Some(comment)
 }
 
 /// Gives bonuses, exactly once.
@@ -99,7 +108,7 @@ impl FromFields for RefillFields {
     operation_id = "refill",
     tag = "Partners",
     security(("partner" = [])),
-    params(("Idempotency-Key" = String, Header, min_length = 1, max_length = 128, description = "Your own key of this refill: visible ASCII characters")),
+    params(("Idempotency-Key" = String, Header, min_length = 1, max_length = 128, description = "Your own key of this refill: visible ASCII characters, bare or as a structured-field string; `k` and `\"k\"` are one key")),
     request_body = RefillRequest,
     responses(
         (status = 201, description = "Given", body = RefillState),
@@ -118,9 +127,9 @@ async fn refill(
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
     called(&app, &headers, (Scope::Refills, "order_refill"), async |caller| {
-        let key = idempotency_key(&headers)?;
+        let key = idempotency_key::read(&headers)?;
         let Body(order) = Body::<RefillFields>::read(request, &app).await?;
-        let order = order.order(&app, app.config.partners.get(&caller.name), key)?;
+        let order = order.order(&app, key)?;
         let operation = app
             .partner
             .operate(caller, Order::Refill(order), facts.deadline)
@@ -131,32 +140,15 @@ async fn refill(
 }
 
 impl RefillFields {
-    /// The order, when this partner may give it.
-    fn order(self, app: &App, config: Option<&PartnerConfig>, key: String) -> Result<RefillOrder, Problem> {
-        let most = config.and_then(|config| config.max_refill);
-        if most.is_some_and(|most| self.amount > most) {
-            return Err(Problem::field("amount", FieldCode::OutOfRange));
-        }
+    fn order(self, app: &App, key: IdempotencyKey) -> Result<RefillOrder, Problem> {
         Ok(RefillOrder {
-            key,
+            key: key.key,
+            key_quoted: key.quoted,
             whose: self.whose.whose(app)?,
             amount: self.amount,
             comment: self.comment,
         })
     }
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
-    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let key = match (keys.next(), keys.next()) {
-        (Some(key), None) => key.to_str().ok().map(str::trim).filter(|key| !key.is_empty()),
-        _ => None,
-    };
-    let key = key.ok_or_else(|| Problem::new(ErrorCode::IdempotencyKeyRequired))?;
-    if key.len() > 128 {
-        return Err(Problem::field("Idempotency-Key", FieldCode::TooLong));
-    }
-    Ok(key.to_owned())
 }
 
 /// How a refill stands.
