@@ -42,16 +42,15 @@ impl Partner {
         let canonical = serde_json::to_vec(&kept).map_err(|_| PartnerError::Internal)?;
         let held = Deadline::within(LEASE);
         let row = self.new_row(partner, order, &canonical);
-        let known = match self.known(partner, order, &row).await? {
-            Some(known) => known,
-            None => {
-                self.within_caps(partner, order)?;
-                if self.store.claim_operation(&row).await? {
-                    return self.carry_out(row, held, kept, deadline).await;
-                }
-                let known = self.store.operation(&row.key_tag).await?;
-                known.ok_or(PartnerError::InProgress)?
+        let known = if let Some(known) = self.known(partner, order, &row).await? {
+            known
+        } else {
+            self.within_caps(partner, order)?;
+            if self.store.claim_operation(&row).await? {
+                return self.carry_out(row, held, kept, deadline).await;
             }
+            let known = self.store.operation(&row.key_tag).await?;
+            known.ok_or(PartnerError::InProgress)?
         };
         if !self.same_order(&known, partner, &canonical) {
             return Err(match order {
