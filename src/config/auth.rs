@@ -15,6 +15,9 @@ pub struct AuthConfig {
     pub challenge_ttl: Duration,
     /// `access_ttl_ms`: life of an access token, in milliseconds (`300000`).
     pub access_ttl: Duration,
+    /// `refresh_leeway_ms`: how long after a new pair's first use the refresh token before it still gives that pair, in milliseconds
+    /// (`10000`).
+    pub refresh_leeway: Duration,
     /// `resend_ms`: least time between two messages to one phone, in milliseconds (`60000`).
     pub resend: Duration,
     /// `countries`: regions whose mobile numbers may sign in (`["RU"]`).
@@ -106,6 +109,7 @@ impl AuthConfig {
         let auth = Self {
             challenge_ttl: positive(&mut section, "challenge_ttl_ms", 300_000, problems),
             access_ttl: positive(&mut section, "access_ttl_ms", 300_000, problems),
+            refresh_leeway: section.millis("refresh_leeway_ms", 10_000, problems),
             resend: section.millis("resend_ms", 60_000, problems),
             app: Lifetime {
                 absolute: positive(&mut section, "app_absolute_ms", 180 * DAY_MS, problems),

@@ -97,9 +97,10 @@ impl SignIn {
 
     /// A new pair for a refresh token.
     ///
-    /// The token of the newest pair moves the counter on. The one before it gives the newest pair once more, if nobody had used that when
-    /// the request came in: the answer was lost, or two raced. Whatever else is old is reuse and ends the session, unless the request came
-    /// in before the latest use: such a racer is told to come again.
+    /// The token of the newest pair moves the counter on. The one before it gives the newest pair once more while nobody has used that
+    /// pair (the answer was lost), and for `auth.refresh_leeway_ms` after its first use (a straggler: an app often asks twice at once).
+    /// Whatever else is old is reuse and ends the session, unless the request came in before the latest use: such a racer is told to come
+    /// again.
     ///
     /// # Errors
     /// A token that is none, is over, or was used before; a race; the store.
@@ -118,12 +119,13 @@ impl SignIn {
         if number >= row.counter {
             return Err(SignInError::SessionExpired);
         }
-        let is_one_behind = number + 1 == row.counter;
-        // Asked for before the newest pair in use was first used: this is a racer, not a thief.
-        let is_racer = now_us <= row.used_at_us;
-        if is_one_behind && (row.used < row.counter || is_racer) {
+        let is_previous = number + 1 == row.counter;
+        let leeway_ends_us = row.used_at_us.saturating_add(micros(self.config.refresh_leeway));
+        if is_previous && (row.used < row.counter || now_us <= leeway_ends_us) {
             return Ok(self.grant(&row, SessionKind::Bearer));
         }
+        // Asked for before the newest pair in use was first used: this is a racer, not a thief.
+        let is_racer = now_us <= row.used_at_us;
         if is_racer {
             return Err(SignInError::InProgress);
         }

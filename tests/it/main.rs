@@ -25,6 +25,7 @@ mod sandbox;
 mod sign_in;
 mod sign_in_limits;
 mod sign_in_outage;
+mod sign_in_refresh;
 mod sign_in_secrets;
 mod sign_in_sessions;
 mod site;

@@ -2,7 +2,7 @@
 
 use guest_cabinet::clock::Clock;
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::cabinet::send;
 use crate::support::replicas::{PHONE, challenge, count, eventually_401, race, replicas, sandbox};
@@ -48,101 +48,6 @@ async fn of_twenty_right_codes_one_opens_a_session() {
             "{}",
             store.engine
         );
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_refreshes_at_once_leave_a_working_pair_and_a_living_session() {
-    for store in each_engine().await {
-        let clock = Clock::manual(friday_noon());
-        let sandbox = sandbox(&clock).await;
-        let replicas = replicas(&store, &sandbox, &clock, "").await;
-        let signed = replicas[0].sign_in(PHONE).await;
-        let body = json!({ "refresh_token": signed["refresh_token"] });
-        let answers = race(&replicas, 20, "/api/v1/auth/refresh", &body).await;
-        let mut worked = 0;
-        for answer in &answers {
-            match answer.status.as_u16() {
-                200 => worked += 1,
-                409 => assert_eq!(answer.code(), "operation_in_progress"),
-                _ => panic!("{} {}", store.engine, answer.text),
-            }
-        }
-        assert!(worked >= 1);
-        for answer in answers.iter().filter(|answer| answer.status == StatusCode::OK) {
-            let token = answer.json()["access_token"].as_str().expect("a token").to_owned();
-            let read = replicas[0].get("/api/v1/me/profile", &token).await;
-            assert_eq!(read.status, StatusCode::OK, "{}", read.text);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_refresh_that_came_in_before_the_new_pair_was_used_is_no_reuse() {
-    for store in each_engine().await {
-        let clock = Clock::manual(friday_noon());
-        let sandbox = sandbox(&clock).await;
-        let replicas = replicas(&store, &sandbox, &clock, "").await;
-        let cabinet = &replicas[0];
-        let refresh = async |pair: &Value| {
-            let body = json!({ "refresh_token": pair["refresh_token"] });
-            cabinet.post("/api/v1/auth/refresh", &body).await
-        };
-        let read = async |pair: &Value| {
-            let token = pair["access_token"].as_str().expect("a token");
-            cabinet.get("/api/v1/me/profile", token).await.status
-        };
-        let first = cabinet.sign_in(PHONE).await;
-        let second = refresh(&first).await.json();
-        assert_eq!(read(&second).await, StatusCode::OK);
-        // The clock stands still: this one came in no later than the use.
-        let racer = refresh(&first).await;
-        assert_eq!(racer.status, StatusCode::OK, "{} {}", store.engine, racer.text);
-        assert_eq!(racer.json()["refresh_token"], second["refresh_token"]);
-        let third = refresh(&second).await.json();
-        let behind = refresh(&first).await;
-        assert_eq!(
-            (behind.status.as_u16(), behind.code().as_str()),
-            (409, "operation_in_progress")
-        );
-        assert_eq!(read(&third).await, StatusCode::OK);
-        clock.advance(std::time::Duration::from_millis(1));
-        assert_eq!(refresh(&second).await.code(), "token_reused");
-    }
-}
-
-#[tokio::test]
-async fn a_lost_answer_is_given_again_and_later_reuse_ends_the_session() {
-    for store in each_engine().await {
-        let clock = Clock::manual(friday_noon());
-        let sandbox = sandbox(&clock).await;
-        let replicas = replicas(&store, &sandbox, &clock, "").await;
-        let cabinet = &replicas[0];
-        let first = cabinet.sign_in(PHONE).await;
-        let refresh = async |token: &Value| {
-            cabinet
-                .post("/api/v1/auth/refresh", &json!({ "refresh_token": token }))
-                .await
-        };
-        clock.advance(std::time::Duration::from_secs(1));
-        let lost = refresh(&first["refresh_token"]).await;
-        assert_eq!(lost.status, StatusCode::OK);
-        clock.advance(std::time::Duration::from_secs(1));
-        let again = refresh(&first["refresh_token"]).await;
-        assert_eq!(again.status, StatusCode::OK, "the new pair is unused: {}", again.text);
-        let pair = again.json();
-        let token = pair["access_token"].as_str().expect("a token");
-        assert_eq!(cabinet.get("/api/v1/me/profile", token).await.status, StatusCode::OK);
-        clock.advance(std::time::Duration::from_secs(1));
-        let reused = refresh(&first["refresh_token"]).await;
-        assert_eq!((reused.status.as_u16(), reused.code().as_str()), (401, "token_reused"));
-        assert!(reused.header("www-authenticate").is_some());
-        for replica in &replicas {
-            let ended = eventually_401(replica, token).await;
-            assert_eq!(ended.code(), "session_expired", "{}", store.engine);
-        }
-        let dead = refresh(&pair["refresh_token"]).await;
-        assert_eq!(dead.status, StatusCode::UNAUTHORIZED);
     }
 }
 

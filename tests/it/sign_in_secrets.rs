@@ -82,7 +82,7 @@ async fn logs_metrics_and_state_hold_events_and_no_secrets() {
     let second = refresh(&first).await.json();
     clock.advance(Duration::from_secs(1));
     cabinet.get("/api/v1/me/balance", &text(&second["access_token"])).await;
-    clock.advance(Duration::from_secs(1));
+    clock.advance(Duration::from_secs(11));
     assert_eq!(refresh(&first).await.code(), "token_reused");
     clock.advance(Duration::from_mins(1));
     let last = cabinet.token(PHONE).await;

@@ -235,7 +235,8 @@ fn tokens(grant: Grant, account_state: Option<AccountWord>) -> Tokens {
 
 /// Gives a new pair for a refresh token.
 ///
-/// The token before it still works while the new pair is unused (the answer was lost); later it is reuse, and the session ends.
+/// The token before it gives the new pair again while that is unused (the answer was lost), and for `auth.refresh_leeway_ms` (10 s) after
+/// its first use (two asked at once); later it is reuse, and the session ends.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/refresh",
