@@ -14,12 +14,12 @@ use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::entropy::Entropy;
 use crate::http::{App, Demo, Edge, Listener, Rooms, serve_admin};
-use crate::keys::Keys;
+use crate::keys::{Keys, Secrets};
 use crate::model::Guest;
 use crate::partner::{Partner, Tools};
 use crate::probonus::ProBonus;
-use crate::sign_in::{AccountProbe, AccountState, SignIn};
-use crate::store::{Store, StoreError};
+use crate::sign_in::{AccountProbe, AccountState, SignIn, rekey_guests};
+use crate::store::{LedgerFound, Store, StoreError};
 use crate::telemetry;
 
 /// Why the program does not start, in one plain line.
@@ -122,12 +122,8 @@ async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, S
 
 /// The rooms, each given what it needs and nothing else.
 async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entropy) -> Result<App, StartError> {
-    let keys = Arc::new(Keys::derive(
-        &config.secret,
-        config.secret_previous.as_ref(),
-        entropy.clone(),
-    ));
     let store = Arc::new(Store::open(&config.store_url).await?);
+    let keys = Arc::new(load_keys(&config, &store, &clock, &entropy).await?);
     let probonus = ProBonus::new(
         &config.probonus,
         config.time_zone.clone(),
@@ -198,6 +194,25 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
         entropy,
         store,
     }))
+}
+
+/// The keys, with what a start under another secret has to say.
+async fn load_keys(config: &Config, store: &Store, clock: &Clock, entropy: &Entropy) -> Result<Keys, StoreError> {
+    let secrets = Secrets::derive(&config.secret, config.secret_previous.as_ref());
+    let (keys, found) = store.load_keys(secrets, clock.now_us(), entropy).await?;
+    match found {
+        LedgerFound::Unwrapped | LedgerFound::Made => {}
+        LedgerFound::Adopted => {
+            tracing::info!("the store's rows stay keyed as they are; rotations do not change that any more");
+        }
+        LedgerFound::Lost => tracing::warn!(
+            "secret: opens nothing of what this store holds: guests have to sign in anew, limits begin anew, and orders that partners \
+             repeat are told as conflicts. If it was changed by mistake, put the right one back; if it was rotated, put the one before \
+             into secret_previous"
+        ),
+    }
+    rekey_guests(store, &keys).await?;
+    Ok(keys)
 }
 
 /// Signing in asks whether there is an account. ProBonus must say so now; what it said before it fell silent does not count.

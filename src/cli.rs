@@ -15,7 +15,7 @@ use crate::demo;
 use crate::doctor::{self, Questions};
 use crate::entropy::Entropy;
 use crate::http;
-use crate::keys::{Keys, hex};
+use crate::keys::{Secrets, hex};
 use crate::partner;
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::store::Store;
@@ -301,7 +301,8 @@ async fn operations(act: Operations, config: Config) -> Result<ExitCode, String>
             true
         }
         Operations::Show { id } => {
-            let keys = Keys::derive(&config.secret, config.secret_previous.as_ref(), Entropy::system());
+            let secrets = Secrets::derive(&config.secret, config.secret_previous.as_ref());
+            let (keys, _) = store.read_keys(secrets, &Entropy::system()).await.map_err(told)?;
             let line = partner::show(&store, &keys, &id).await.map_err(told)?;
             print_line(line.as_deref().unwrap_or("there is no such operation"));
             line.is_some()

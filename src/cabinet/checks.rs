@@ -47,7 +47,7 @@ impl View for CheckSeen {
     const COUNTED: Counted = Counted::Check;
 
     fn kept_name(cabinet: &Cabinet, id: &CheckId) -> String {
-        let tag = cabinet.keys.mac(Purpose::View, &[b"check", id.as_str().as_bytes()]);
+        let tag = cabinet.keys.mac(Purpose::Subject, &[b"check", id.as_str().as_bytes()]);
         format!("check {}", hex(&tag[..12]))
     }
 

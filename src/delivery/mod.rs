@@ -254,7 +254,7 @@ impl Delivery {
 
     /// The keyed hash of a phone that is to call us.
     fn caller_tag(&self, phone: &Phone) -> Tag {
-        self.keys.mac(Purpose::Outbox, &[b"caller", phone.e164().as_bytes()])
+        self.keys.mac(Purpose::Caller, &[b"caller", phone.e164().as_bytes()])
     }
 }
 

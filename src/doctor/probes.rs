@@ -8,9 +8,10 @@ use super::{Mark, Questions, Report};
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::entropy::Entropy;
+use crate::keys::Secrets;
 use crate::model::{GuestKey, Phone};
 use crate::probonus::{Operation, ProBonus, UpstreamError};
-use crate::store::Store;
+use crate::store::{LedgerFound, Store};
 
 /// One question's time.
 pub(super) const TIME: Duration = Duration::from_secs(10);
@@ -35,7 +36,18 @@ pub(super) async fn store(config: &Config, clock: &Clock, entropy: &Entropy, rep
     let written = store.claim_registration(nobody, now_us, now_us).await;
     let removed = store.release_registration(nobody).await;
     let shared = store.is_shared();
+    let secrets = Secrets::derive(&config.secret, config.secret_previous.as_ref());
+    let keys = store.read_keys(secrets, entropy).await;
     store.close().await;
+    if let Ok((_, LedgerFound::Lost)) = keys {
+        report.add(
+            Mark::Look,
+            "secret: не открывает того, что лежит в хранилище: гостям придётся войти заново, а повторы заказов партнёров станут \
+             конфликтами; верните прежний секрет или впишите его в secret_previous",
+            "secret: opens nothing of what the store holds: guests would have to sign in anew, and orders that partners repeat would be \
+             conflicts; put the right secret back, or the one before into secret_previous",
+        );
+    }
     if written.is_ok() && removed.is_ok() {
         let (ru, en) = if shared {
             (

@@ -386,7 +386,6 @@ impl SignIn {
     }
 
     pub(super) fn open_phone(&self, row: &[u8], sealed: &[u8]) -> Option<Phone> {
-        let plain = self.keys.open(Purpose::PhoneSeal, row, sealed)?;
-        Phone::from_e164(std::str::from_utf8(&plain).ok()?)
+        super::open_phone(&self.keys, row, sealed)
     }
 }

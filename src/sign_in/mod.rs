@@ -12,6 +12,7 @@ mod codes;
 mod housekeeping;
 mod limits;
 mod recognise;
+mod rekeying;
 mod sessions;
 mod token;
 
@@ -25,14 +26,15 @@ pub use attendance::Attendance;
 pub use challenges::{Ask, Asked, Verified, Verify};
 pub use codes::ChallengeId;
 pub use limits::Exhausted;
+pub use rekeying::rekey_guests;
 pub use sessions::{Device, Grant, SessionKind, SignedIn};
 
 use crate::clock::{Clock, Deadline};
 use crate::config::AuthConfig;
 use crate::delivery::Delivery;
 use crate::entropy::Entropy;
-use crate::keys::Keys;
-use crate::model::Guest;
+use crate::keys::{Keys, Purpose};
+use crate::model::{Guest, Phone};
 use crate::store::{SharedStore, StoreError};
 
 /// Wrong codes that a challenge takes.
@@ -169,4 +171,10 @@ impl SignIn {
     pub fn stop(&self) {
         self.stop.cancel();
     }
+}
+
+/// The phone in the sealed copy of the row `row`.
+fn open_phone(keys: &Keys, row: &[u8], sealed: &[u8]) -> Option<Phone> {
+    let plain = keys.open(Purpose::PhoneSeal, row, sealed)?;
+    Phone::from_e164(std::str::from_utf8(&plain).ok()?)
 }

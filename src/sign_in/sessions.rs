@@ -84,7 +84,7 @@ impl SignIn {
         };
         let ended = self
             .store
-            .add_session(&row, self.keys_of(guest), self.config.sessions_per_guest.into())
+            .add_session(&row, self.config.sessions_per_guest.into())
             .await?;
         for id in &ended {
             self.forget_everywhere(*id).await;
@@ -109,6 +109,7 @@ impl SignIn {
         let now_us = self.clock.now_us();
         let idle_until_us = now_us.saturating_add(micros(self.config.app.idle));
         if let Some(row) = self.store.rotate_session(id, number, idle_until_us, now_us).await? {
+            self.keep_readable(&row).await?;
             return Ok(self.grant(&row, SessionKind::Bearer));
         }
         let row = self
@@ -122,6 +123,7 @@ impl SignIn {
         let is_previous = number + 1 == row.counter;
         let leeway_ends_us = row.used_at_us.saturating_add(micros(self.config.refresh_leeway));
         if is_previous && (row.used < row.counter || now_us <= leeway_ends_us) {
+            self.keep_readable(&row).await?;
             return Ok(self.grant(&row, SessionKind::Bearer));
         }
         // Asked for before the newest pair in use was first used: this is a racer, not a thief.
@@ -129,10 +131,28 @@ impl SignIn {
         if is_racer {
             return Err(SignInError::InProgress);
         }
-        self.end(id, row.guest, row.guest).await?;
+        self.end(id, row.guest).await?;
         tracing::warn!(target: "security", event = "token_reused", guest = ?row.guest, session = %id.0);
         metrics::counter!("cabinet_sign_in_total", "event" => "token_reused").increment(1);
         Err(SignInError::TokenReused)
+    }
+
+    /// Whoever renews a session during a rotation is not signed out when the secret of before goes. A session whose phone cannot be opened
+    /// any more is over: no token of it would ever be good for a view.
+    async fn keep_readable(&self, row: &SessionRow) -> Result<(), SignInError> {
+        let bound_to = row.id.0.as_bytes();
+        let phone = self.open_phone(bound_to, &row.phone_sealed);
+        let phone = phone.ok_or(SignInError::SessionExpired)?;
+        if self.keys.is_sealed_anew(Purpose::PhoneSeal, &row.phone_sealed) {
+            return Ok(());
+        }
+        let name = row.device_sealed.as_ref();
+        let name = name.and_then(|sealed| self.keys.open(Purpose::Session, bound_to, sealed));
+        let name = name.map(|name| self.keys.seal(Purpose::Session, bound_to, &name));
+        let phone = self.seal_phone(bound_to, &phone);
+        // Lost, it is done at the next renewal.
+        let _ = self.store.reseal_session(row.id, &phone, name.as_deref()).await;
+        Ok(())
     }
 
     /// The guest's sessions, last used first.
@@ -141,7 +161,7 @@ impl SignIn {
     /// The store.
     pub async fn sessions(&self, guest: &Guest) -> Result<Vec<SignedIn>, SignInError> {
         let now_us = self.clock.now_us();
-        let rows = self.store.sessions_of(self.keys_of(guest), now_us).await?;
+        let rows = self.store.sessions_of(guest.key, now_us).await?;
         let opened = |row: &SessionRow| {
             let sealed = row.device_sealed.as_ref()?;
             let plain = self.keys.open(Purpose::Session, row.id.0.as_bytes(), sealed)?;
@@ -162,8 +182,7 @@ impl SignIn {
     /// # Errors
     /// The store.
     pub async fn end_session(&self, guest: &Guest, id: SessionId) -> Result<bool, SignInError> {
-        let [current, previous] = self.keys_of(guest);
-        let ended = self.end(id, current, previous).await?;
+        let ended = self.end(id, guest.key).await?;
         if ended {
             tracing::info!(target: "security", event = "session_ended", guest = ?guest.key, session = %id.0);
         }
@@ -175,7 +194,7 @@ impl SignIn {
     /// # Errors
     /// The store.
     pub async fn end_other_sessions(&self, guest: &Guest, kept: SessionId) -> Result<usize, SignInError> {
-        let ended = self.store.end_other_sessions(kept, self.keys_of(guest)).await?;
+        let ended = self.store.end_other_sessions(kept, guest.key).await?;
         for id in &ended {
             self.forget_everywhere(*id).await;
         }
@@ -183,8 +202,8 @@ impl SignIn {
         Ok(ended.len())
     }
 
-    async fn end(&self, id: SessionId, current: GuestKey, previous: GuestKey) -> Result<bool, SignInError> {
-        let ended = self.store.end_session(id, [current, previous]).await?;
+    async fn end(&self, id: SessionId, guest: GuestKey) -> Result<bool, SignInError> {
+        let ended = self.store.end_session(id, guest).await?;
         self.forget_everywhere(id).await;
         Ok(ended)
     }
@@ -230,14 +249,6 @@ impl SignIn {
             SessionKind::Bearer => self.config.app,
             SessionKind::Cookie => self.config.web,
         }
-    }
-
-    /// The fingerprints that the guest's rows may carry: the current one, and the one of before a rotation.
-    fn keys_of(&self, guest: &Guest) -> [GuestKey; 2] {
-        let previous = self
-            .keys
-            .previous_mac(Purpose::PhoneFingerprint, &[guest.phone.e164().as_bytes()]);
-        [guest.key, previous.map_or(guest.key, GuestKey)]
     }
 
     /// What other replicas did to a session.

@@ -169,6 +169,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "operations compaction",
         include_str!("../../migrations/0006_operations_compaction.sql"),
     ),
+    (7, "ledger keys", include_str!("../../migrations/0007_ledger_keys.sql")),
 ];
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {

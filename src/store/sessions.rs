@@ -82,16 +82,11 @@ fn ids(rows: &[(Vec<u8>,)]) -> Result<Vec<SessionId>, StoreError> {
 }
 
 impl Store {
-    /// Keeps a new session and ends the longest unused ones of the same guest, by any of their fingerprints, beyond `most`; says which.
+    /// Keeps a new session and ends the longest unused ones of the same guest beyond `most`; says which.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn add_session(
-        &self,
-        row: &SessionRow,
-        guests: [GuestKey; 2],
-        most: i64,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    pub async fn add_session(&self, row: &SessionRow, most: i64) -> Result<Vec<SessionId>, StoreError> {
         on_pool!(self, |pool| {
             sqlx::query(
                 "INSERT INTO sessions (id, guest, phone_sealed, kind, device_sealed, counter, used, used_at_us, created_at_us, \
@@ -113,12 +108,11 @@ impl Store {
             .await?;
             // Not in one transaction with the above: of several sign-ins at once the last to get here must see the others' sessions.
             let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
-                "DELETE FROM sessions WHERE (guest = $1 OR guest = $2) AND id <> $3 AND id NOT IN \
-                 (SELECT id FROM sessions WHERE (guest = $1 OR guest = $2) AND id <> $3 \
-                  ORDER BY last_seen_at_us DESC, created_at_us DESC, id LIMIT $4) RETURNING id",
+                "DELETE FROM sessions WHERE guest = $1 AND id <> $2 AND id NOT IN \
+                 (SELECT id FROM sessions WHERE guest = $1 AND id <> $2 \
+                  ORDER BY last_seen_at_us DESC, created_at_us DESC, id LIMIT $3) RETURNING id",
             )
-            .bind(&guests[0].0[..])
-            .bind(&guests[1].0[..])
+            .bind(&row.guest.0[..])
             .bind(&row.id.0.as_bytes()[..])
             .bind(most - 1)
             .fetch_all(pool)
@@ -206,19 +200,18 @@ impl Store {
         row.map(SessionRow::try_from).transpose()
     }
 
-    /// The living sessions of a guest, by any of the fingerprints their phone has, last used first.
+    /// The living sessions of a guest, last used first.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn sessions_of(&self, guests: [GuestKey; 2], now_us: i64) -> Result<Vec<SessionRow>, StoreError> {
+    pub async fn sessions_of(&self, guest: GuestKey, now_us: i64) -> Result<Vec<SessionRow>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM sessions WHERE (guest = $1 OR guest = $2) AND idle_until_us > $3 AND expires_at_us > $3 \
+            "SELECT {COLUMNS} FROM sessions WHERE guest = $1 AND idle_until_us > $2 AND expires_at_us > $2 \
              ORDER BY last_seen_at_us DESC, created_at_us DESC LIMIT 200"
         ));
         let rows: Vec<Columns> = on_pool!(self, |pool| {
             sqlx::query_as(sql)
-                .bind(&guests[0].0[..])
-                .bind(&guests[1].0[..])
+                .bind(&guest.0[..])
                 .bind(now_us)
                 .fetch_all(pool)
                 .await?
@@ -230,12 +223,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn end_session(&self, id: SessionId, guests: [GuestKey; 2]) -> Result<bool, StoreError> {
+    pub async fn end_session(&self, id: SessionId, guest: GuestKey) -> Result<bool, StoreError> {
         Ok(on_pool!(self, |pool| {
-            sqlx::query("DELETE FROM sessions WHERE id = $1 AND (guest = $2 OR guest = $3)")
+            sqlx::query("DELETE FROM sessions WHERE id = $1 AND guest = $2")
                 .bind(&id.0.as_bytes()[..])
-                .bind(&guests[0].0[..])
-                .bind(&guests[1].0[..])
+                .bind(&guest.0[..])
                 .execute(pool)
                 .await?
                 .rows_affected()
@@ -247,16 +239,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn end_other_sessions(
-        &self,
-        kept: SessionId,
-        guests: [GuestKey; 2],
-    ) -> Result<Vec<SessionId>, StoreError> {
+    pub async fn end_other_sessions(&self, kept: SessionId, guest: GuestKey) -> Result<Vec<SessionId>, StoreError> {
         let ended: Vec<(Vec<u8>,)> = on_pool!(self, |pool| {
-            sqlx::query_as("DELETE FROM sessions WHERE id <> $1 AND (guest = $2 OR guest = $3) RETURNING id")
+            sqlx::query_as("DELETE FROM sessions WHERE id <> $1 AND guest = $2 RETURNING id")
                 .bind(&kept.0.as_bytes()[..])
-                .bind(&guests[0].0[..])
-                .bind(&guests[1].0[..])
+                .bind(&guest.0[..])
                 .fetch_all(pool)
                 .await?
         });

@@ -7,7 +7,7 @@ use crate::model::{AccountId, GuestKey};
 /// The keyed hash that an account's id is kept by.
 #[must_use]
 pub fn account_subject(keys: &Keys, account: &AccountId) -> Tag {
-    keys.mac(Purpose::View, &[b"account", account.as_str().as_bytes()])
+    keys.mac(Purpose::Subject, &[b"account", account.as_str().as_bytes()])
 }
 
 /// A kept view.

@@ -21,6 +21,7 @@ mod partner_dialects;
 mod partner_model;
 mod partner_rules;
 mod replicas;
+mod rotation;
 mod sandbox;
 mod sign_in;
 mod sign_in_limits;
