@@ -98,44 +98,81 @@ pub fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Until when an answer is awaited. Carried from the request through every room; real time, as sockets know no other.
+/// Until when an answer is awaited, and whether anybody waits for it. Carried from the request through every room; real time, as sockets
+/// know no other.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline(tokio::time::Instant);
+pub struct Deadline {
+    at: tokio::time::Instant,
+    background: bool,
+}
 
 impl Deadline {
     /// `limit` from now.
     #[must_use]
     pub fn within(limit: Duration) -> Self {
-        Self(tokio::time::Instant::now() + limit)
+        Self {
+            at: tokio::time::Instant::now() + limit,
+            background: false,
+        }
+    }
+
+    /// The same for work that nobody waits for: it is shed before any other.
+    #[must_use]
+    pub fn in_background(self) -> Self {
+        Self {
+            background: true,
+            ..self
+        }
+    }
+
+    /// `limit` from now, however much was left: for work that goes on whoever leaves.
+    #[must_use]
+    pub fn lasting(self, limit: Duration) -> Self {
+        Self {
+            at: tokio::time::Instant::now() + limit,
+            ..self
+        }
+    }
+
+    /// Whether nobody waits for the answer.
+    #[must_use]
+    pub fn is_background(self) -> bool {
+        self.background
     }
 
     /// What is left; zero when it has passed.
     #[must_use]
     pub fn remaining(self) -> Duration {
-        self.0.saturating_duration_since(tokio::time::Instant::now())
+        self.at.saturating_duration_since(tokio::time::Instant::now())
     }
 
     /// What was spent of a `limit` that ends here; more than all of it when it has passed.
     #[must_use]
     pub fn spent(self, limit: Duration) -> Duration {
-        (tokio::time::Instant::now() + limit).saturating_duration_since(self.0)
+        (tokio::time::Instant::now() + limit).saturating_duration_since(self.at)
     }
 
     /// The earlier of this and `limit` from now.
     #[must_use]
     pub fn at_most(self, limit: Duration) -> Self {
-        Self(self.0.min(tokio::time::Instant::now() + limit))
+        Self {
+            at: self.at.min(tokio::time::Instant::now() + limit),
+            ..self
+        }
     }
 
     /// The same, earlier by `lead`.
     #[must_use]
     pub fn earlier_by(self, lead: Duration) -> Self {
-        Self(self.0.checked_sub(lead).unwrap_or(self.0))
+        Self {
+            at: self.at.checked_sub(lead).unwrap_or(self.at),
+            ..self
+        }
     }
 
     /// For `tokio::time::timeout_at`.
     #[must_use]
     pub fn instant(self) -> tokio::time::Instant {
-        self.0
+        self.at
     }
 }

@@ -24,11 +24,7 @@ const SECONDS: [f64; 14] = [
 ];
 
 /// What each metric says; read by people who look at `/metrics`. A test knows of every one that is missing.
-const MEANINGS: [(&str, &str); 25] = [
-    (
-        "cabinet_breaker_state",
-        "0: calls of the group pass, 0.5: one tries, 1: they are paused",
-    ),
+const MEANINGS: [(&str, &str); 26] = [
     (
         "cabinet_bulkhead_queue",
         "Calls to ProBonus ahead of one that waits for its turn",
@@ -66,6 +62,10 @@ const MEANINGS: [(&str, &str); 25] = [
     ("cabinet_sign_in_total", "Events of signing in"),
     ("cabinet_store_seconds", "Time of one statement of the store"),
     (
+        "cabinet_upstream_rejection_share",
+        "Share of the group's calls to ProBonus that are turned away here: 0 none, 1 all but one a second",
+    ),
+    (
         "cabinet_upstream_requests_total",
         "Calls to ProBonus by operation and outcome",
     ),
@@ -74,6 +74,10 @@ const MEANINGS: [(&str, &str); 25] = [
         "Reads of ProBonus that were tried a second time",
     ),
     ("cabinet_upstream_seconds", "Time of one call to ProBonus"),
+    (
+        "cabinet_upstream_throttled_total",
+        "Calls to ProBonus that were not made because it fails too many of the group's",
+    ),
     ("cabinet_view_answers_total", "Views by how they came to be shown"),
     ("cabinet_views_not_kept_total", "Views that the store did not get"),
     ("cabinet_watched_guests", "Guests whose open page is told of changes"),

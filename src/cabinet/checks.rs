@@ -59,10 +59,14 @@ impl View for CheckSeen {
         let account = cabinet.account_id(guest, wish).await?;
         let listed = cabinet.history_names(guest, id, wish.deadline).await;
         let slots = cabinet.guests.slots(guest.key);
-        if listed != Ok(true) && !slots.lookups.allows(cabinet.clock.now_us()) {
+        let named = listed == Ok(true);
+        if !named && !slots.lookups.allows(cabinet.clock.now_us()) {
             return Err(ViewError::NotFound);
         }
-        let check = cabinet.probonus.check(id, wish.deadline).await?;
+        let check = cabinet
+            .probonus
+            .check_asked_by(&account, named, id, wish.deadline)
+            .await?;
         let owner = check.as_ref().and_then(|check| check.account_id.as_ref());
         // Without the history only ProBonus' word proves a check; whatever that does not prove looks alike, be it there or not.
         let proven = match owner {

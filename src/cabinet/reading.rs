@@ -88,14 +88,15 @@ impl Cabinet {
         match slot.step(ages, wish.renew, self.clock.now_us()) {
             Step::Show(filled) => hit(filled),
             Step::ShowAndFetch(filled, fetch) => {
-                self.fetch(guest, slot, key, fetch, false);
+                let deadline = wish.deadline.in_background();
+                self.fetch(guest, slot, key, fetch, Wish { renew: false, deadline });
                 hit(filled)
             }
             Step::Failed(last, error) => last_good(last, error),
             Step::Wait(running, fetch) => {
                 let mine = fetch.is_some();
                 if let Some(fetch) = fetch {
-                    self.fetch(guest, slot, key, fetch, wish.renew);
+                    self.fetch(guest, slot, key, fetch, wish);
                 }
                 // In a box of its own, so that who need not wait does not carry the room for it.
                 Box::pin(self.waited(slot, ages, running, mine, wish.deadline)).await
@@ -127,19 +128,19 @@ impl Cabinet {
         }
     }
 
-    /// Starts the one fetch of a slot. It goes on whoever leaves.
+    /// Starts the one fetch of a slot. It goes on whoever leaves, longer than `wish` waits.
     fn fetch<V: View>(
         self: &Arc<Self>,
         guest: &Guest,
         slot: &impl ToSlot<V>,
         key: &V::Key,
         fetch: Fetch<V>,
-        renew: bool,
+        wish: Wish,
     ) {
         let (cabinet, guest, slot, key) = (self.clone(), guest.clone(), slot.clone(), key.clone());
         let span = tracing::Span::current();
         let work = async move {
-            let result = cabinet.fetched(&guest, &slot, &key, &fetch, renew).await;
+            let result = cabinet.fetched(&guest, &slot, &key, &fetch, wish).await;
             slot.fill(fetch, result, cabinet.ages::<V>(), cabinet.clock.now_us());
             cabinet.guests.weigh(guest.key);
         };
@@ -152,7 +153,7 @@ impl Cabinet {
         slot: &impl ToSlot<V>,
         key: &V::Key,
         fetch: &Fetch<V>,
-        renew: bool,
+        wish: Wish,
     ) -> Result<Filled<V>, ViewError> {
         let ages = self.ages::<V>();
         let name = V::kept_name(self, key);
@@ -160,14 +161,14 @@ impl Cabinet {
         let others_may_know = self.store.is_shared() || slot.last(ages, self.clock.now_us()).is_none();
         if others_may_know && let Some((kept, as_of_us)) = self.kept::<V::Kept>(guest, &name).await {
             let made = || Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us);
-            if !renew && self.clock.now_us() - as_of_us < ages.fresh_us {
+            if !wish.renew && self.clock.now_us() - as_of_us < ages.fresh_us {
                 return Ok(made());
             }
             slot.seed(fetch, made());
         }
         let asked_at_us = self.clock.now_us();
-        let deadline = Deadline::within(self.config.fetch_time);
-        let kept = V::ask(self, guest, key, Wish { renew, deadline }).await?;
+        let deadline = wish.deadline.lasting(self.config.fetch_time);
+        let kept = V::ask(self, guest, key, Wish { deadline, ..wish }).await?;
         let as_of_us = self.clock.now_us();
         // Made before it is kept: it is kept under the account that it tells.
         let made = V::make(self, guest, &kept, as_of_us);

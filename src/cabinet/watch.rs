@@ -167,6 +167,8 @@ impl Cabinet {
     /// Looks once; whether there was news.
     async fn look(self: &Arc<Self>, guest: &Guest, watcher: &Watcher, renew: bool) -> bool {
         let deadline = Deadline::within(LOOK);
+        // The page waits for its first balance; whatever comes later can wait until ProBonus is better.
+        let deadline = if renew { deadline.in_background() } else { deadline };
         // One look for all pages of the guest, and at most one in three seconds: a view that is merely fresh would hide what just moved.
         let mut shown = self.balance(guest, Wish { renew, deadline }).await;
         if shown.as_ref().is_ok_and(|shown| shown.source == Source::Stale) {

@@ -65,6 +65,11 @@ impl Arguments {
         self.0.is_empty()
     }
 
+    /// The value of an argument.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.texts().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
     /// The pairs of a query.
     pub fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(name, argument)| (*name, argument.as_text()))

@@ -1,20 +1,20 @@
-//! Everything a call passes on its way: bulkhead, breaker, credential, HTTP, and a second try where one is safe.
+//! The policy of calls: what is remembered of failures, concurrency limit, throttle, the exchange itself, and a second try where one is
+//! safe. It knows what a failure means and for whom it counts, and nothing of HTTP or of what answers hold.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Counter, counter, gauge, histogram};
 
 use super::arguments::Arguments;
-use super::breaker::Breaker;
-use super::bulkhead::Bulkhead;
-use super::call::Transport;
-use super::complaint::complaint;
-use super::credential::Credential;
-use super::error::UpstreamError;
+use super::error::{Effect, UpstreamError};
+use super::exchange::Exchange;
 use super::operation::{Group, Operation};
 use super::reply::Reply;
-use super::retry::{RetryBudget, jitter};
+use super::resilience::{
+    ConcurrencyLimit, FailureMemory, Outcome, Priority, ProbePacer, RateLimit, RetryBudget, Throttle, Throttled,
+    Throttling, jitter,
+};
 use crate::clock::{Clock, Deadline};
 use crate::config::ProbonusConfig;
 use crate::entropy::Entropy;
@@ -22,11 +22,28 @@ use crate::entropy::Entropy;
 /// A call slower than this share of its time counts as a failure: a server that hardly answers is about to not answer.
 const SLOW: f64 = 0.9;
 
+/// The longest pause that ProBonus may ask for: it is about load, and load changes within seconds.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// So many failures in a row of one guest's calls of a group count for all, then they are the guest's own, and one call a pause is made.
+/// Twice as many (a phone and an account) are still fewer than the shortest run that is taken for an outage.
+const GUESTS_SHARE: u32 = 3;
+const GUESTS_PAUSE: Duration = Duration::from_secs(1);
+
+/// A check that could not be told is not asked for again for so long.
+const ARGUMENTS_PAUSE: Duration = Duration::from_secs(3);
+
+/// A guest may have so many checks asked for at once, then one every so often.
+const CHECKS_BURST: u32 = 20;
+const CHECKS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Calls with the care ProBonus is due.
 pub(super) struct Calls {
-    transport: Transport,
-    credential: Credential,
+    exchange: Exchange,
     gates: [Gate; 4],
+    guests: FailureMemory,
+    checks: FailureMemory,
+    checks_per_guest: RateLimit,
     retries: RetryBudget,
     clock: Clock,
     entropy: Entropy,
@@ -35,33 +52,53 @@ pub(super) struct Calls {
 
 /// What all calls of one group pass.
 struct Gate {
-    bulkhead: Bulkhead,
-    breaker: Breaker,
-    /// Whether the last failure was an answer without sense.
-    nonsense: AtomicBool,
+    limit: ConcurrencyLimit,
+    throttle: Throttle,
 }
 
-impl Gate {
-    /// Why a call does not pass while the breaker is open: a read fails as the calls did that opened it.
-    fn paused(&self, operation: Operation, wait: Duration) -> UpstreamError {
-        if operation.is_read() && self.nonsense.load(Ordering::Relaxed) {
-            UpstreamError::Invalid
-        } else {
-            UpstreamError::not_sent(Some(wait))
-        }
-    }
+/// A call, and to whom and what a failure of it belongs.
+struct Call<'a> {
+    operation: Operation,
+    arguments: &'a Arguments,
+    /// Whose failure it is when it is not ProBonus'.
+    guest: Option<&'a str>,
+    /// The check that is asked for.
+    check: Option<&'a str>,
+    priority: Priority,
+}
+
+/// Who asks for a check, and how sure it is that there is one.
+pub(super) struct AskedBy<'a> {
+    /// The guest's account.
+    pub account: &'a str,
+    /// Whether their history names it. Otherwise the id may be of their own making, and says nothing about ProBonus.
+    pub named: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Try {
+    First,
+    Second,
 }
 
 impl Calls {
-    pub fn new(config: &ProbonusConfig, clock: Clock, entropy: Entropy) -> Result<Self, reqwest::Error> {
+    pub fn new(
+        config: &ProbonusConfig,
+        throttling: Throttling,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, reqwest::Error> {
+        let pacer = Arc::new(ProbePacer::default());
+        let gate = |group: Group| Gate {
+            limit: ConcurrencyLimit::new(config.max_concurrency),
+            throttle: Throttle::new(group.name(), throttling, pacer.clone(), clock.clone(), entropy.clone()),
+        };
         Ok(Self {
-            transport: Transport::new(config)?,
-            credential: Credential::new(config.credential.clone(), config.token_header.clone(), clock.clone()),
-            gates: Group::ALL.map(|group| Gate {
-                bulkhead: Bulkhead::new(config.max_concurrency),
-                breaker: Breaker::new(group.name(), group.failures(), clock.clone()),
-                nonsense: AtomicBool::new(false),
-            }),
+            exchange: Exchange::new(config, clock.clone())?,
+            gates: Group::ALL.map(gate),
+            guests: FailureMemory::new(GUESTS_SHARE, GUESTS_PAUSE, clock.clone()),
+            checks: FailureMemory::new(1, ARGUMENTS_PAUSE, clock.clone()),
+            checks_per_guest: RateLimit::new(CHECKS_BURST, CHECKS_INTERVAL, clock.clone()),
             retries: RetryBudget::new(),
             clock,
             entropy,
@@ -76,131 +113,196 @@ impl Calls {
         arguments: &Arguments,
         deadline: Deadline,
     ) -> Result<Reply, UpstreamError> {
-        self.retries.earn();
-        gauge!("cabinet_retries_left").set(f64::from(i32::try_from(self.retries.left()).unwrap_or(i32::MAX)));
-        let first = self.once(operation, arguments, deadline).await;
-        let failed = match &first {
+        let call = Call {
+            operation,
+            arguments,
+            guest: operation.guest_argument().and_then(|name| arguments.get(name)),
+            check: None,
+            priority: priority_of(deadline),
+        };
+        self.make_call(&call, deadline).await
+    }
+
+    /// The same for a check that a guest asks for.
+    pub async fn make_for(
+        &self,
+        asked_by: AskedBy<'_>,
+        arguments: &Arguments,
+        deadline: Deadline,
+    ) -> Result<Reply, UpstreamError> {
+        let operation = Operation::Check;
+        let check = arguments.get("id");
+        if let Some(error) = check.and_then(|check| self.checks.recall(&check)) {
+            count(operation, "remembered");
+            return Err(error);
+        }
+        if !self.checks_per_guest.allows(&asked_by.account) {
+            count(operation, "too_often");
+            return Err(UpstreamError::Overloaded);
+        }
+        let usual = priority_of(deadline);
+        let call = Call {
+            operation,
+            arguments,
+            guest: Some(asked_by.account),
+            check,
+            priority: if asked_by.named { usual } else { Priority::Speculative },
+        };
+        self.make_call(&call, deadline).await
+    }
+
+    async fn make_call(&self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, UpstreamError> {
+        if let Some(error) = call.guest_key().and_then(|key| self.guests.recall(&key)) {
+            count(call.operation, "remembered");
+            return Err(error);
+        }
+        let mut result = self.attempt(call, Try::First, deadline).await;
+        if self.may_retry(call, &result, deadline) {
+            self.retried.increment(1);
+            tokio::time::sleep(jitter(&self.entropy)).await;
+            result = self.attempt(call, Try::Second, deadline).await;
+        }
+        if let Some(check) = call.check {
+            self.note_check(check, &result);
+        }
+        match result {
+            Ok(reply) if call.operation.is_read() => match reply.asks_for_pause() {
+                Some(pause) => Err(UpstreamError::Unavailable {
+                    retry_after: Some(pause.min(LONGEST_PAUSE)),
+                    effect: Effect::None,
+                }),
+                None => Ok(reply),
+            },
+            result => result,
+        }
+    }
+
+    /// Whether a call that failed by chance is worth a second try, and the budget bears it.
+    fn may_retry(&self, call: &Call<'_>, result: &Result<Reply, UpstreamError>, deadline: Deadline) -> bool {
+        let by_chance = match result {
             // 429 is no chance: it asks to be left alone.
             Ok(reply) => reply.status.is_server_error() && reply.asks_for_pause().is_none(),
             Err(error) => matches!(error, UpstreamError::Unavailable { retry_after: None, .. }),
         };
-        if !failed || !operation.is_read() {
-            return first;
-        }
-        let pause = jitter(&self.entropy);
-        let time_for_another = deadline.remaining() > pause + self.transport.timeout() / 4;
-        if !time_for_another || !self.retries.spend() {
-            return first;
-        }
-        self.retried.increment(1);
-        tokio::time::sleep(pause).await;
-        self.once(operation, arguments, deadline).await
+        let gate = &self.gates[call.operation.group() as usize];
+        let guests_own = || call.guest_key().is_some_and(|key| self.guests.recall(&key).is_some());
+        by_chance
+            && call.operation.is_read()
+            && call.priority == Priority::Foreground
+            && deadline.remaining() > self.exchange.timeout() / 4
+            && gate.throttle.may_retry()
+            && !guests_own()
+            && self.retries.withdraw()
     }
 
-    async fn once(
-        &self,
-        operation: Operation,
-        arguments: &Arguments,
-        deadline: Deadline,
-    ) -> Result<Reply, UpstreamError> {
-        let gate = &self.gates[operation.group() as usize];
+    async fn attempt(&self, call: &Call<'_>, which: Try, deadline: Deadline) -> Result<Reply, UpstreamError> {
+        let (operation, gate) = (call.operation, &self.gates[call.operation.group() as usize]);
         let _turn = gate
-            .bulkhead
-            .enter(deadline)
+            .limit
+            .acquire(call.priority, deadline)
             .await
+            .map_err(|_| UpstreamError::Overloaded)
             .inspect_err(|error| count(operation, error.outcome()))?;
         let permit = gate
-            .breaker
-            .permit()
-            .map_err(|wait| gate.paused(operation, wait))
-            .inspect_err(|_| count(operation, "paused"))?;
+            .throttle
+            .admit(call.priority)
+            .map_err(|Throttled { nonsense, retry_after }| not_made(operation, nonsense, retry_after))
+            .inspect_err(|_| count(operation, "throttled"))?;
+        if which == Try::First {
+            self.retries.deposit();
+        }
+        gauge!("cabinet_retries_left").set(f64::from(self.retries.left()));
         let started = self.clock.steady();
-        let outcome = self.authorized(operation, arguments, deadline).await;
+        let result = self.exchange.perform(operation, call.arguments, deadline).await;
         let took = self.clock.steady().saturating_sub(started);
         histogram!("cabinet_upstream_seconds", "operation" => operation.name()).record(took.as_secs_f64());
-        let word = match &outcome {
-            Ok(reply) => word_of(reply),
-            Err(error) => error.outcome(),
-        };
-        count(operation, word);
-        if let Some(pause) = outcome.as_ref().ok().and_then(Reply::asks_for_pause) {
-            gate.breaker.pause(pause);
+        count(operation, word_of(&result));
+        if let Some(pause) = result.as_ref().ok().and_then(Reply::asks_for_pause) {
+            gate.throttle.pause(pause.min(LONGEST_PAUSE));
         }
-        // A refused credential says nothing about ProBonus' health.
-        if word != "credential_refused" {
-            let slow = took.as_secs_f64() > self.transport.timeout().as_secs_f64() * SLOW;
-            let failed = slow || matches!(word, "unavailable" | "invalid");
-            if failed {
-                gate.nonsense.store(word == "invalid", Ordering::Relaxed);
-            }
-            permit.tell(failed);
+        if let Some(outcome) = self.outcome_for_all(call, &result, took) {
+            permit.record(outcome);
         }
-        outcome
+        result
     }
 
-    /// The call with a credential; a refused one is renewed once, when it can be.
-    async fn authorized(
+    /// What a call says about its group; nothing when it is about our credential, its guest, or an argument of the guest's making.
+    fn outcome_for_all(
         &self,
-        operation: Operation,
-        arguments: &Arguments,
-        deadline: Deadline,
-    ) -> Result<Reply, UpstreamError> {
-        let authorization = self
-            .credential
-            .authorization(operation, &self.transport, deadline)
-            .await?;
-        let send = |authorization: &super::credential::Authorization| {
-            let request = self.transport.request(operation, arguments);
-            let request = request.header(authorization.name.clone(), authorization.value.clone());
-            self.transport.send(operation, request, deadline)
-        };
-        let mut reply = send(&authorization).await?;
-        if reply.refuses_credential() && self.credential.can_renew() {
-            let renewed = self
-                .credential
-                .renewed(&authorization, operation, &self.transport, deadline)
-                .await?;
-            reply = send(&renewed).await?;
+        call: &Call<'_>,
+        result: &Result<Reply, UpstreamError>,
+        took: Duration,
+    ) -> Option<Outcome> {
+        let word = word_of(result);
+        if word == "credential_refused" {
+            return None;
         }
-        if reply.refuses_credential() {
-            self.credential.refused(operation, reply.status);
-            return Err(UpstreamError::CredentialRefused);
-        }
-        self.credential.accepted(operation);
-        self.note_refusal(operation, arguments, &reply);
-        if reply.makes_sense() {
-            Ok(reply)
+        let guest = call.guest_key();
+        let (outcome, in_a_row) = if let Some(nonsense) = failure(word) {
+            let error = not_made(call.operation, nonsense, GUESTS_PAUSE);
+            let in_a_row = guest.map_or(0, |guest| self.guests.failed(&guest, error));
+            (Outcome::Failed { nonsense }, in_a_row)
         } else {
-            Err(UpstreamError::Invalid)
+            guest.inspect(|guest| self.guests.succeeded(guest));
+            let slow = took.as_secs_f64() > self.exchange.timeout().as_secs_f64() * SLOW;
+            let outcome = if slow {
+                Outcome::Failed { nonsense: false }
+            } else {
+                Outcome::Accepted
+            };
+            (outcome, 0)
+        };
+        (call.priority != Priority::Speculative && in_a_row <= GUESTS_SHARE).then_some(outcome)
+    }
+
+    /// Remembers what became of a check that was asked for.
+    fn note_check(&self, check: &str, result: &Result<Reply, UpstreamError>) {
+        match failure(word_of(result)) {
+            Some(nonsense) => {
+                let error = not_made(Operation::Check, nonsense, ARGUMENTS_PAUSE);
+                self.checks.failed(&check, error);
+            }
+            None => self.checks.succeeded(&check),
         }
     }
 }
 
-impl Calls {
-    /// Tells the operator what ProBonus says to a request it refuses; never a guest.
-    fn note_refusal(&self, operation: Operation, arguments: &Arguments, reply: &Reply) {
-        if word_of(reply) != "refused" {
-            return;
-        }
-        let said = complaint(&reply.body, arguments).filter(|text| !self.credential.is_in(text));
-        tracing::warn!(
-            operation = operation.name(),
-            status = reply.status.as_u16(),
-            said,
-            "ProBonus refuses a request"
-        );
+impl<'a> Call<'a> {
+    /// The guest in this call's group: what fails for one group may go well for another.
+    fn guest_key(&self) -> Option<(Group, &'a str)> {
+        self.guest.map(|guest| (self.operation.group(), guest))
     }
+}
+
+fn priority_of(deadline: Deadline) -> Priority {
+    if deadline.is_background() {
+        Priority::Background
+    } else {
+        Priority::Foreground
+    }
+}
+
+/// Why a call is not made: a read fails as the calls did for whose failures it is not made.
+fn not_made(operation: Operation, nonsense: bool, wait: Duration) -> UpstreamError {
+    if nonsense && operation.is_read() {
+        UpstreamError::Invalid
+    } else {
+        UpstreamError::not_sent(Some(wait))
+    }
+}
+
+/// Whether the word says that ProBonus failed; then, whether by an answer without sense.
+fn failure(word: &str) -> Option<bool> {
+    matches!(word, "unavailable" | "invalid").then_some(word == "invalid")
 }
 
 fn count(operation: Operation, outcome: &'static str) {
     counter!("cabinet_upstream_requests_total", "operation" => operation.name(), "outcome" => outcome).increment(1);
 }
 
-fn word_of(reply: &Reply) -> &'static str {
-    match reply.status.as_u16() {
-        408 | 429 | 500..=599 => "unavailable",
-        404 | 200..=299 => "ok",
-        400..=499 => "refused",
-        _ => "invalid",
+fn word_of(result: &Result<Reply, UpstreamError>) -> &'static str {
+    match result {
+        Ok(reply) => reply.word(),
+        Err(error) => error.outcome(),
     }
 }

@@ -2,8 +2,6 @@
 
 use http::Method;
 
-use super::breaker;
-
 /// An operation of ProBonus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are ProBonus' own")]
@@ -21,8 +19,8 @@ pub enum Operation {
     RegisterCheck,
 }
 
-/// Operations that share a bulkhead and a breaker: what one of them suffers says something about the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Operations that share a concurrency limit and a throttle: what one of them suffers says something about the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Group {
     /// What guests read.
     Reads,
@@ -43,14 +41,6 @@ impl Group {
             Self::Checks => "checks",
             Self::Writes => "writes",
             Self::Partners => "partners",
-        }
-    }
-
-    /// Failures that open its breaker.
-    pub fn failures(self) -> usize {
-        match self {
-            Self::Reads | Self::Checks | Self::Writes => breaker::HALF,
-            Self::Partners => breaker::NEARLY_ALL,
         }
     }
 }
@@ -188,6 +178,16 @@ impl Operation {
             self,
             Self::AccountGroups | Self::FindByPhone | Self::Transactions | Self::Balance | Self::Check
         )
+    }
+
+    /// The argument that names the guest it is about; a check is asked for by its own id.
+    pub(super) fn guest_argument(self) -> Option<&'static str> {
+        match self {
+            Self::FindByPhone | Self::InsertByTemplate => Some("phone"),
+            Self::Transactions | Self::Balance | Self::Refill | Self::RegisterCheck => Some("accountId"),
+            Self::Update => Some("id"),
+            Self::Login | Self::RefreshToken | Self::AccountGroups | Self::Check => None,
+        }
     }
 
     /// The method it is sent by unless configured otherwise.

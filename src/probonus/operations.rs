@@ -8,12 +8,13 @@ use jiff::tz::TimeZone;
 
 use super::answers;
 use super::arguments::Arguments;
-use super::calls::Calls;
+use super::calls::{AskedBy, Calls};
 use super::error::UpstreamError;
 use super::ids::IdForm;
 use super::json::Json;
 use super::operation::Operation;
 use super::reply::Reply;
+use super::resilience::Throttling;
 use super::values::Values;
 use crate::clock::{Clock, Deadline};
 use crate::config::{PhoneFormat, ProbonusConfig};
@@ -74,8 +75,22 @@ impl ProBonus {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, reqwest::Error> {
+        Self::with_throttling(config, Throttling::default(), zone, clock, entropy)
+    }
+
+    /// The same, throttled otherwise than by default: for measuring what the defaults should be.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up.
+    pub fn with_throttling(
+        config: &ProbonusConfig,
+        throttling: Throttling,
+        zone: TimeZone,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            calls: Calls::new(config, clock, entropy)?,
+            calls: Calls::new(config, throttling, clock, entropy)?,
             values: Values {
                 sums: config.sums,
                 zone,
@@ -245,6 +260,30 @@ impl ProBonus {
     pub async fn check(&self, id: &CheckId, deadline: Deadline) -> Result<Option<Check>, UpstreamError> {
         let arguments = Arguments::default().id("id", id.as_str(), &self.ids);
         let reply = self.calls.make(Operation::Check, &arguments, deadline).await?;
+        self.check_told(id, reply)
+    }
+
+    /// The same for a guest, whose failures stay theirs; `named`: their history names the check.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`].
+    pub async fn check_asked_by(
+        &self,
+        account: &AccountId,
+        named: bool,
+        id: &CheckId,
+        deadline: Deadline,
+    ) -> Result<Option<Check>, UpstreamError> {
+        let arguments = Arguments::default().id("id", id.as_str(), &self.ids);
+        let account = account.as_str();
+        let reply = self
+            .calls
+            .make_for(AskedBy { account, named }, &arguments, deadline)
+            .await?;
+        self.check_told(id, reply)
+    }
+
+    fn check_told(&self, id: &CheckId, reply: Reply) -> Result<Option<Check>, UpstreamError> {
         match maybe(reply, |answer| self.values.check(answer)) {
             // An id is a guest's word: a ProBonus that knows none of such a form says so.
             Err(UpstreamError::Refused {

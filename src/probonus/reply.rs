@@ -51,6 +51,16 @@ impl Reply {
         matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
     }
 
+    /// The word in metrics.
+    pub fn word(&self) -> &'static str {
+        match self.status.as_u16() {
+            408 | 429 | 500..=599 => "unavailable",
+            404 | 200..=299 => "ok",
+            400..=499 => "refused",
+            _ => "invalid",
+        }
+    }
+
     /// Whether it says that there is nothing.
     pub fn says_nothing(&self) -> bool {
         self.status == StatusCode::NOT_FOUND

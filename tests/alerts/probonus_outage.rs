@@ -49,6 +49,9 @@ async fn views_that_cannot_be_renewed_are_told_for_as_long_as_probonus_is_away()
     recording.assert_fires("ManyStaleViews", 27..45);
     recording.assert_silent("ManyStaleViews", 0..15);
     recording.assert_silent("ManyStaleViews", 62..90);
+    recording.assert_fires("ProBonusFails", 24..45);
+    recording.assert_silent("ProBonusFails", 0..15);
+    recording.assert_silent("ProBonusFails", 48..90);
     recording.assert_silent("ProBonusRefusesCredential", 0..90);
     recording.assert_silent("CodesDoNotLeave", 0..90);
 }

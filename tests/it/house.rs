@@ -41,7 +41,14 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["http", "sandbox", "app"]),
     ("reqwest", &["probonus", "delivery", "doctor"]),
     ("sqlx", &["store"]),
-    ("moka", &["sign_in/cache.rs"]),
+    (
+        "moka",
+        &[
+            "sign_in/cache.rs",
+            "probonus/resilience/failure_memory.rs",
+            "probonus/resilience/rate_limit.rs",
+        ],
+    ),
     (
         "quick_cache",
         &["cabinet/guests.rs", "partner/seen.rs", "sign_in/cache.rs"],

@@ -31,3 +31,4 @@ mod sign_in_secrets;
 mod sign_in_sessions;
 mod site;
 mod support;
+mod upstream_faults;

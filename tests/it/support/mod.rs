@@ -10,6 +10,7 @@ pub mod probonus;
 pub mod receiver;
 pub mod replicas;
 pub mod stores;
+pub mod upstream;
 
 pub use cabinet::{Answer, TestCabinet};
 pub use courier::Courier;
