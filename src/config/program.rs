@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::reader::{Problems, Section};
-use crate::model::Money;
+use crate::model::{Money, text};
 
 /// A text in Russian and English.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -324,7 +324,9 @@ fn form(section: &mut Section, problems: &mut Problems) -> Vec<FormField> {
             problems.add(&entry.name("name"), "stands in the form twice");
         }
         let usual = usual_field(name);
+        // Names are composed before they are judged, and so is what judges them.
         let pattern_text = entry.text("pattern", problems).filter(|_| usual.max_length.is_some());
+        let pattern_text = pattern_text.map(|pattern| text::nfc(&pattern));
         let pattern = pattern(&entry.name("pattern"), pattern_text.as_deref(), problems);
         if let Some(kind) = entry.text("type", problems).filter(|kind| !name.is_called(kind)) {
             let what = format_args!("cannot be {kind}: {} is {}", name.as_str(), name.kind());
@@ -358,7 +360,8 @@ fn usual_field(name: FieldName) -> FormField {
     let (ru, en) = name.labels();
     FormField {
         name,
-        required: matches!(name, FieldName::FirstName | FieldName::LastName),
+        // Not everybody has a last name.
+        required: name == FieldName::FirstName,
         editable: true,
         max_length: match name {
             FieldName::FirstName | FieldName::LastName | FieldName::MiddleName => Some(100),

@@ -22,6 +22,13 @@ pub struct Patch<T>(pub T);
 /// The query of the address.
 pub struct Query<T>(pub T);
 
+/// JSON, and what it was called before it had a name of its own.
+const JSON: &[&str] = &["application/json", "text/json"];
+const MERGE_PATCH: &[&str] = &["application/json", "text/json", "application/merge-patch+json"];
+
+/// The names of the one charset that JSON has.
+const UTF_8: [&str; 2] = ["utf-8", "utf8"];
+
 /// The longest body taken, in bytes.
 pub const MAX_BODY: usize = 256 * 1024;
 
@@ -32,11 +39,12 @@ impl<T: FromFields> FromRequest<App> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
-        read(request, &["application/json"]).await.map(Self)
+        read(request, JSON).await.map(Self)
     }
 }
 
-/// Where nothing need be said, no body at all says nothing.
+/// Where nothing need be said, no body at all says nothing, and neither does an empty one whose end is only seen by reading: in chunks, or
+/// over HTTP/2 without a length.
 impl<T: FromFields> OptionalFromRequest<App> for Body<T> {
     type Rejection = Problem;
 
@@ -44,7 +52,15 @@ impl<T: FromFields> OptionalFromRequest<App> for Body<T> {
         if request.body().is_end_stream() {
             return Ok(None);
         }
-        read(request, &["application/json"]).await.map(Self).map(Some)
+        let has_type = has_type(request.headers(), JSON);
+        let bytes = collect(request).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if !has_type {
+            return Err(Problem::new(ErrorCode::UnsupportedMediaType));
+        }
+        of_value(parse(&bytes)?).map(Self).map(Some)
     }
 }
 
@@ -52,9 +68,7 @@ impl<T: FromFields> FromRequest<App> for Patch<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
-        read(request, &["application/json", "application/merge-patch+json"])
-            .await
-            .map(Self)
+        read(request, MERGE_PATCH).await.map(Self)
     }
 }
 
@@ -77,12 +91,16 @@ impl<T: FromFields> Body<T> {
 }
 
 async fn read<T: FromFields>(request: Request, types: &[&str]) -> Result<T, Problem> {
-    of_value(json(request, types).await?)
+    if !has_type(request.headers(), types) {
+        return Err(Problem::new(ErrorCode::UnsupportedMediaType));
+    }
+    of_value(parse(&collect(request).await?)?)
 }
 
-async fn json(request: Request, types: &[&str]) -> Result<Value, Problem> {
-    let bytes = bytes_of(request, types).await?;
-    let Strict(value) = serde_json::from_slice(&bytes).map_err(|_| Problem::new(ErrorCode::MalformedRequest))?;
+/// JSON in UTF-8; some platforms put a byte order mark before it.
+fn parse(bytes: &[u8]) -> Result<Value, Problem> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let Strict(value) = serde_json::from_slice(text).map_err(|_| Problem::new(ErrorCode::MalformedRequest))?;
     Ok(value)
 }
 
@@ -93,10 +111,8 @@ fn of_value<T: FromFields>(value: Value) -> Result<T, Problem> {
     }
 }
 
-async fn bytes_of(request: Request, types: &[&str]) -> Result<Bytes, Problem> {
-    if !has_type(request.headers(), types) {
-        return Err(Problem::new(ErrorCode::UnsupportedMediaType));
-    }
+/// The whole body, of at most [`MAX_BODY`] bytes and within the request's deadline.
+async fn collect(request: Request) -> Result<Bytes, Problem> {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -150,7 +166,11 @@ fn has_type(headers: &HeaderMap, types: &[&str]) -> bool {
         && parts
             .filter_map(|parameter| parameter.split_once('='))
             .filter(|(name, _)| name.eq_ignore_ascii_case("charset"))
-            .all(|(_, charset)| charset.trim_matches('"').eq_ignore_ascii_case("utf-8"))
+            .all(|(_, charset)| {
+                UTF_8
+                    .iter()
+                    .any(|name| charset.trim_matches('"').eq_ignore_ascii_case(name))
+            })
 }
 
 /// A JSON value in which no object names a member twice: two readers of such a body could see two different requests.
@@ -233,10 +253,11 @@ mod tests {
         let has = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, text.parse().expect("a header value"));
-            has_type(&headers, &["application/json"])
+            has_type(&headers, JSON)
         };
         assert!(has("application/json") && has("Application/JSON; charset=\"UTF-8\""));
+        assert!(has("application/json;charset=utf8") && has("text/json") && has("text/json; charset=utf-8"));
         assert!(!has("text/plain") && !has("application/json; charset=windows-1251") && !has("application/jsonp"));
-        assert!(!has_type(&HeaderMap::new(), &["application/json"]));
+        assert!(!has_type(&HeaderMap::new(), JSON));
     }
 }

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use super::{FieldCode, Problem};
+use crate::model::text;
 
 /// What a request's body or query is read into.
 pub trait FromFields: Sized {
@@ -121,27 +122,49 @@ impl Fields {
 
     /// A text of so many characters without control characters; `None` when absent or `null`, or when a problem was recorded.
     pub fn text(&mut self, name: &str, chars: RangeInclusive<usize>) -> Option<String> {
+        let text = self.pasted(name, chars)?;
+        if text.chars().any(char::is_control) {
+            self.problem(name, FieldCode::InvalidFormat);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A text of so many characters, whatever they are, for who reads it through what is pasted along with it; `None` when absent or
+    /// `null`, or when a problem was recorded.
+    pub fn pasted(&mut self, name: &str, chars: RangeInclusive<usize>) -> Option<String> {
         let Value::String(text) = self.value(name)? else {
             self.problem(name, FieldCode::WrongType);
             return None;
         };
-        let length = text.chars().count();
-        let wrong = if length < *chars.start() {
-            Some(FieldCode::TooShort)
-        } else if length > *chars.end() {
-            Some(FieldCode::TooLong)
-        } else if text.chars().any(char::is_control) {
-            Some(FieldCode::InvalidFormat)
-        } else {
-            None
+        self.bounded(name, text, chars)
+    }
+
+    /// A name or the like as it is kept and sent on: composed (NFC), without invisible marks, trimmed, of at most so many characters;
+    /// empty when nothing of it would be seen. `None` when absent or `null`, or when a problem was recorded.
+    pub fn name(&mut self, name: &str, most: usize) -> Option<String> {
+        // However many marks stand between the letters: what is bounded is what remains.
+        let Value::String(text) = self.value(name)? else {
+            self.problem(name, FieldCode::WrongType);
+            return None;
         };
-        match wrong {
-            Some(code) => {
-                self.problem(name, code);
-                None
-            }
-            None => Some(text),
+        let text = Some(text::composed(&text)).filter(|text| text::has_visible(text));
+        let text = self.bounded(name, text.unwrap_or_default(), 0..=most)?;
+        if text.chars().any(char::is_control) {
+            self.problem(name, FieldCode::InvalidFormat);
+            return None;
         }
+        Some(text)
+    }
+
+    fn bounded(&mut self, name: &str, text: String, chars: RangeInclusive<usize>) -> Option<String> {
+        let length = text.chars().count();
+        if chars.contains(&length) {
+            return Some(text);
+        }
+        let short = length < *chars.start();
+        self.problem(name, if short { FieldCode::TooShort } else { FieldCode::TooLong });
+        None
     }
 
     /// As [`Fields::text`]; absent is a problem.

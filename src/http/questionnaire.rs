@@ -16,7 +16,8 @@ use super::guest::ProfileView;
 use super::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest};
 use crate::cabinet::{Consent, Precondition};
 use crate::config::{FieldName, FormField, ProgramConfig};
-use crate::model::{Gender, NewAccount, ProfileEdit};
+use crate::model::text::nfc;
+use crate::model::{Gender, NewAccount, ProfileEdit, is_email};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -39,8 +40,9 @@ impl FromFields for Members {
 struct RegistrationRequest {
     #[schema(min_length = 1, max_length = 100, example = "Анна")]
     first_name: String,
-    #[schema(min_length = 1, max_length = 100, example = "Смирнова")]
-    last_name: String,
+    /// Asked for only where the programme's form requires it.
+    #[schema(nullable, max_length = 100, example = "Смирнова")]
+    last_name: Option<String>,
     #[schema(nullable, max_length = 100)]
     middle_name: Option<String>,
     #[schema(nullable, example = "1990-04-12")]
@@ -149,8 +151,11 @@ impl Reader<'_> {
         let field = self.form_field(name).cloned();
         let most = field.as_ref().and_then(|field| field.max_length).unwrap_or(100) as usize;
         let value = self.value(name, |reader| {
-            let text = reader.fields.text(name.as_str(), 0..=most)?;
-            let text = text.trim().to_owned();
+            let text = match name {
+                // What is part of an address is not for us to take out of it: it is refused.
+                FieldName::Email => nfc(reader.fields.pasted(name.as_str(), 0..=most)?.trim()),
+                _ => reader.fields.name(name.as_str(), most)?,
+            };
             let pattern = field.as_ref().and_then(|field| field.pattern.as_ref());
             let wrong_form = !text.is_empty()
                 && (pattern.is_some_and(|pattern| !pattern.is_match(&text))
@@ -208,24 +213,6 @@ impl Reader<'_> {
         }
         consents
     }
-}
-
-/// Looks like an address: a name, one `@`, a domain with a dot, nothing that does not belong there.
-fn is_email(text: &str) -> bool {
-    let Some((name, domain)) = text.split_once('@') else {
-        return false;
-    };
-    let sane = |c: char| !c.is_whitespace() && !c.is_control() && !"@,;:<>()[]\"\\".contains(c);
-    let labels = domain
-        .split('.')
-        .all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'));
-    !name.is_empty()
-        && name.len() <= 64
-        && domain.len() <= 253
-        && domain.contains('.')
-        && labels
-        && name.chars().all(sane)
-        && domain.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '.')
 }
 
 fn reader(app: &App, members: Members, signing_up: bool) -> Reader<'_> {
@@ -342,30 +329,4 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Precondition>, Problem> {
         [any] if any == "*" => Some(Precondition::Any),
         _ => Some(Precondition::Tags(tags)),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_email;
-
-    #[test]
-    fn addresses_are_told_from_what_is_none() {
-        for good in ["anna@example.ru", "a.b+c@mail.example.com", "анна@почта.рф"] {
-            assert!(is_email(good), "{good}");
-        }
-        for wrong in [
-            "",
-            "a",
-            "@b.c",
-            "a@b",
-            "a@@b.c",
-            "a b@c.d",
-            "a@b..c",
-            "a@-b.c",
-            "a@b.c,d@e.f",
-            "<a@b.c>",
-        ] {
-            assert!(!is_email(wrong), "{wrong}");
-        }
-    }
 }

@@ -5,12 +5,14 @@
 mod account;
 mod channel;
 mod check;
+mod email;
 mod guest;
 mod ids;
 mod mark;
 mod money;
 mod partner;
 mod phone;
+pub mod text;
 mod transaction;
 
 pub use account::{
@@ -18,6 +20,7 @@ pub use account::{
 };
 pub use channel::{Channel, Platform};
 pub use check::{Check, CheckItem, RestaurantRef};
+pub use email::is_email;
 pub use guest::{Guest, GuestKey, SessionId};
 pub use ids::{AccountId, CheckId, GroupId, InvalidId, TransactionId};
 pub use mark::{mark, mark_in, marked, resembles_mark, without_marks};

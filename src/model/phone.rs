@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+use super::text::without_blanks;
 
 /// A mobile number in E.164, `+79160000001`. `Debug` and [`Phone::masked`] hide it; only [`Phone::e164`] tells.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -34,8 +37,9 @@ pub enum PhoneRefused {
     NotSupported,
 }
 
-/// Longer than any spelling of a phone.
-const MAX_CHARS: usize = 32;
+/// Longer than any spelling of a phone, in characters: as it is pasted, and of what of it is seen.
+const MAX_PASTED: usize = 64;
+const MAX_SEEN: usize = 32;
 
 /// +7 954 is satellite telephony, which the numbering tables count among mobile numbers.
 const SATELLITE: u64 = 954;
@@ -46,11 +50,9 @@ impl Phone {
     /// # Errors
     /// [`PhoneRefused`], decided without any call.
     pub fn parse(text: &str, policy: &PhonePolicy) -> Result<Self, PhoneRefused> {
-        if text.len() > MAX_CHARS * 4 || text.chars().count() > MAX_CHARS || !text.chars().all(usual_in_a_phone) {
-            return Err(PhoneRefused::Malformed);
-        }
         let home = policy.countries.first().map_or("RU", String::as_str);
-        let spelled = spelled_for_home(text, home).ok_or(PhoneRefused::Malformed)?;
+        let seen = seen_of(text).ok_or(PhoneRefused::Malformed)?;
+        let spelled = spelled_for_home(&seen, home).ok_or(PhoneRefused::Malformed)?;
         let number = PHONE_NUMBER_UTIL
             .parse(&spelled, Region::try_from(home).ok())
             .map_err(|_| PhoneRefused::Malformed)?;
@@ -121,13 +123,32 @@ impl std::fmt::Debug for Phone {
     }
 }
 
+/// What of a pasted text is seen: without the blanks, the invisible marks and the `tel:` that address books, messengers and links put
+/// around a number. `None`: something else than digits and what usually stands between them.
+fn seen_of(text: &str) -> Option<String> {
+    // A number is refused by its length before anything is made of it.
+    if text.len() > MAX_PASTED * 4 || text.chars().count() > MAX_PASTED {
+        return None;
+    }
+    let seen = without_blanks(text);
+    let number = match seen.get(..4) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => seen[4..].trim_start_matches('/'),
+        _ => &seen,
+    };
+    let number: String = number.chars().map(|c| if is_plus(c) { '+' } else { c }).collect();
+    (number.chars().count() <= MAX_SEEN && number.chars().all(usual_in_a_phone)).then_some(number)
+}
+
+/// A plus, also as East Asian keyboards write it.
+fn is_plus(c: char) -> bool {
+    matches!(c, '+' | '\u{fe62}' | '\u{ff0b}')
+}
+
+/// Digits of other scripts are none of these: whoever reads such a number aloud may read another one.
 fn usual_in_a_phone(c: char) -> bool {
     c.is_ascii_digit()
-        || matches!(
-            c,
-            '+' | ' ' | '-' | '(' | ')' | '.' | '\u{a0}' | '\u{2009}' | '\u{2010}'
-                ..='\u{2014}' | '\u{202f}' | '\u{2212}'
-        )
+        || matches!(c, '+' | '(' | ')' | '.' | '\u{2212}' | '\u{ff08}' | '\u{ff09}')
+        || c.general_category() == GeneralCategory::DashPunctuation
 }
 
 /// In Russia a number is also written `8 916 …`, `7 916 …` and bare `916 …`; the first two name the country without a plus. `None`: a plus
@@ -170,6 +191,25 @@ mod tests {
     }
 
     #[test]
+    fn what_address_books_and_messengers_leave_around_a_number_is_passed_over() {
+        for text in [
+            "\u{202a}+7 916 000-00-01\u{202c}",
+            "\u{2066}+7\u{200b}916\u{2060}000\u{ad}00\u{feff}01\u{2069}",
+            "\u{200e}8 916 000-00-01\u{200f}",
+            "\t+7 916\u{2007}000\u{3000}00\u{2003}01\r\n",
+            "\u{ff0b}7 916 000-00-01",
+            "\u{fe62}7\u{ff08}916\u{ff09}000\u{ff0d}00\u{ff0d}01",
+            "tel:+7-916-000-00-01",
+            "\u{200e}TEL: 8(916)000-00-01",
+            "tel://+79160000001",
+            "+\u{2066}7\u{2069} 916 000\u{fe63}00\u{fe58}01",
+        ] {
+            let phone = Phone::parse(text, &PhonePolicy::default());
+            assert_eq!(phone.as_ref().map(Phone::e164), Ok("+79160000001"), "{text:?}");
+        }
+    }
+
+    #[test]
     fn numbers_that_cannot_get_a_code_are_refused() {
         for text in [
             "",
@@ -184,6 +224,17 @@ mod tests {
             "+7+9160000001",
             "79160000001+",
             "９１６００００００１",
+            "+7 916 000-00-0\u{0661}",
+            "+7 916 000-00-0\u{00b9}",
+            "+7 916 000-00-01\u{301}",
+            "+7 916 000-00-01\u{fe0f}\u{20e3}",
+            "tel:",
+            "tel:tel:+79160000001",
+            "phone:+79160000001",
+            "tel:+7-916-000-00-01;ext=5",
+            "tel:+7-916-000-00-01;phone-context=ru",
+            "+79160000001\n+79160000002",
+            "\u{200b}",
             "+7 495 000-00-01",
             "8 800 555-35-35",
             "+7 701 000 00 01",

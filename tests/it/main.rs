@@ -20,6 +20,7 @@ mod partner;
 mod partner_dialects;
 mod partner_model;
 mod partner_rules;
+mod pasted;
 mod replicas;
 mod rotation;
 mod sandbox;

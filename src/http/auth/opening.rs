@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use super::challenge_id;
 use crate::http::body::{Body, MAX_BODY};
 use crate::http::{App, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest, cookies, whole_seconds};
+use crate::model::text::without_blanks;
 use crate::sign_in::{AccountState, CHOSEN_DIGITS, CODE_LENGTH, Grant, SessionKind, Verified, Verify};
 
 const DEVICE_TOKEN: HeaderName = HeaderName::from_static("x-device-token");
@@ -26,7 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents the body; reading gives the room's own kinds")]
 struct VerifyRequest {
-    /// The six digits; by `flash_call` the last four of the number that called; any, or none, when `delivery` is `confirmed`.
+    /// The six digits; by `flash_call` the last four of the number that called; any, or none, when `delivery` is `confirmed`. Blanks and
+    /// invisible marks that were pasted along are passed over.
     #[schema(nullable, pattern = r"^([0-9]{6}|[0-9]{4})?$", example = "123456")]
     code: Option<String>,
     /// `bearer` for apps, `cookie` for browsers.
@@ -55,26 +57,24 @@ impl FromFields for VerifyFields {
         let code = code(fields);
         let kinds = [("bearer", SessionKind::Bearer), ("cookie", SessionKind::Cookie)];
         let kind = fields.required_choice("session", &kinds);
-        let device_name = fields.text("device_name", 0..=64);
+        let device_name = fields.name("device_name", 64);
         Some(Self {
             code: code?,
             kind: kind?,
-            device_name: device_name
-                .map(|name| name.trim().to_owned())
-                .filter(|name| !name.is_empty()),
+            device_name: device_name.filter(|name| !name.is_empty()),
         })
     }
 }
 
-/// Exactly as many ASCII digits as a code has, as text: a number has lost its leading zeros, and costs no try. Nothing at all stands for
-/// the guest's own call.
+/// Exactly as many ASCII digits as a code has, as text: a number has lost its leading zeros, and costs no try. Blanks and invisible marks
+/// are pasted along with a message's code and say nothing. Nothing at all stands for the guest's own call.
 fn code(fields: &mut Fields) -> Option<String> {
     let lengths = [0, CODE_LENGTH as usize, CHOSEN_DIGITS as usize];
     if !fields.has("code") || fields.is_null("code") {
         fields.value("code");
         return Some(String::new());
     }
-    let code = fields.text("code", 0..=64)?;
+    let code = without_blanks(&fields.pasted("code", 0..=64)?);
     if lengths.contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(code);
     }
