@@ -6,6 +6,7 @@ mod auth;
 mod cache;
 mod delivery;
 mod key_hash;
+mod origins;
 mod partners;
 mod probonus;
 mod program;
@@ -24,6 +25,7 @@ use url::Url;
 pub use auth::{AuthConfig, Lifetime, LimitsConfig, TestPhone};
 pub use cache::CacheConfig;
 pub use delivery::{DeliveryConfig, GatewayName, SmscConfig, SmsruConfig, TelegramConfig, WebhookConfig};
+pub use origins::AllowedOrigin;
 pub use partners::{PartnerConfig, Scope};
 pub use probonus::{CredentialConfig, OPERATIONS, PhoneFormat, ProbonusConfig, Sums};
 pub use program::{Bilingual, CardIdentifier, Document, FieldName, FormField, ProgramConfig, ProgramLevel, Restaurant};
@@ -103,6 +105,7 @@ impl Config {
         let mut root = Section::root(sources.tree);
         let config = Self::read_root(&mut root, demo, &mut problems);
         root.finish(&mut problems);
+        config.tell_apart(&mut problems);
         if problems.0.is_empty() {
             return Ok(config);
         }
@@ -189,12 +192,35 @@ impl Config {
         let url = Url::parse(text.as_deref().unwrap_or(&default)).ok();
         let url = url
             .filter(|url| url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))));
-        url.unwrap_or_else(|| {
-            if text.is_some() {
-                problems.add("public_url", "must be an https address (http only on this machine)");
+        if let Some(url) = url {
+            if let Some(part) = beyond_the_origin(&url) {
+                // The session's cookie is the whole host's, and so is everything else.
+                problems.add(
+                    "public_url",
+                    format_args!("must be an address without {part}, such as https://lk.example.ru"),
+                );
             }
-            Url::parse("http://127.0.0.1/").expect("a constant address")
-        })
+            return url;
+        }
+        if text.is_some() {
+            problems.add("public_url", "must be an https address (http only on this machine)");
+        }
+        Url::parse("http://127.0.0.1/").expect("a constant address")
+    }
+
+    /// One socket cannot be both addresses.
+    fn tell_apart(&self, problems: &mut Problems) {
+        let (guests, admin) = (self.listen, self.admin_listen);
+        let overlap = guests.ip() == admin.ip() || guests.ip().is_unspecified() || admin.ip().is_unspecified();
+        if guests.port() != 0 && guests.port() == admin.port() && overlap {
+            problems.add(
+                "admin_listen",
+                format_args!(
+                    "must be another address than listen: both are on port {}",
+                    guests.port()
+                ),
+            );
+        }
     }
 
     fn store_url(mut section: Section, problems: &mut Problems) -> SecretString {
@@ -259,6 +285,21 @@ impl TelemetryConfig {
         };
         section.finish(problems);
         telemetry
+    }
+}
+
+/// What an address has besides scheme, host and port.
+fn beyond_the_origin(url: &Url) -> Option<&'static str> {
+    if !url.username().is_empty() || url.password().is_some() {
+        Some("a user and password")
+    } else if url.query().is_some() {
+        Some("a query")
+    } else if url.fragment().is_some() {
+        Some("a fragment")
+    } else if url.path() != "/" {
+        Some("a path")
+    } else {
+        None
     }
 }
 

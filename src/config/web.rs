@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use url::Url;
 
+use super::origins::AllowedOrigin;
 use super::reader::{Problems, Section};
 
 /// `[web]`.
 #[derive(Clone, Debug)]
 pub struct WebConfig {
     /// `allowed_origins`: origins besides our own that may call with the cookie (`[]`).
-    pub allowed_origins: Vec<String>,
+    pub allowed_origins: Vec<AllowedOrigin>,
     /// `trusted_proxies`: addresses or networks whose `X-Forwarded-For` is believed (`[]`).
     pub trusted_proxies: Vec<IpNet>,
     /// `cabinet`: whether the built-in web cabinet is served at `/` (`true`).
@@ -32,17 +32,11 @@ impl WebConfig {
     pub(super) fn read(mut section: Section, problems: &mut Problems) -> Self {
         let origins = section.list("allowed_origins", problems).unwrap_or_default();
         let allowed_origins = origins.iter().filter_map(|text| {
-            let origin = Url::parse(text)
-                .ok()
-                .filter(|url| url.path() == "/" && url.query().is_none())
-                .map(|url| url.origin());
-            let origin = origin
-                .filter(url::Origin::is_tuple)
-                .map(|origin| origin.ascii_serialization());
+            let origin = AllowedOrigin::parse(text);
             if origin.is_none() {
                 problems.add(
                     "web.allowed_origins",
-                    format_args!("{text} is not an origin such as https://lk.example.ru"),
+                    format_args!("{text} is not an origin such as https://lk.example.ru, https://*.example.ru or capacitor://localhost"),
                 );
             }
             origin

@@ -144,7 +144,7 @@ impl From<ViewError> for Problem {
             ViewError::CredentialRefused => Self::new(ErrorCode::UpstreamUnavailable).retry_after(wait(5)),
             ViewError::Overloaded => Self::new(ErrorCode::Overloaded).retry_after(wait(1)),
             ViewError::Nonsense => Self::new(ErrorCode::UpstreamInvalid),
-            ViewError::StoreDown => Self::new(ErrorCode::Overloaded).retry_after(wait(2)),
+            ViewError::StoreDown => super::store_down(),
             ViewError::Internal => Self::new(ErrorCode::Internal),
         }
     }

@@ -32,27 +32,37 @@ fn device_name(app: &App) -> &'static str {
     if plain(app) { DEVICE_PLAIN } else { DEVICE }
 }
 
-/// The value of the cookie `name`.
-fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(known, _)| *known == name)
-        .map(|(_, value)| value)
+/// The values of the cookie `name`, in however many headers they come. Other cookies of the domain may hold any bytes; one of ours that
+/// is no text is as good as none.
+fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
+        let value = pair
+            .trim_ascii_start()
+            .strip_prefix(name.as_bytes())?
+            .strip_prefix(b"=")?;
+        std::str::from_utf8(value.trim_ascii_end()).ok()
+    })
 }
 
 /// The session's cookie, if there is one.
-pub(super) fn session<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
-    value(headers, session_name(app)).filter(|value| !value.is_empty())
+///
+/// # Errors
+/// When there are two that differ: which of them is meant cannot be known.
+pub(super) fn session<'a>(app: &App, headers: &'a HeaderMap) -> Result<Option<&'a str>, Problem> {
+    let mut values = values(headers, session_name(app)).filter(|value| !value.is_empty());
+    let first = values.next();
+    if values.any(|other| Some(other) != first) {
+        return Err(Problem::new(ErrorCode::AmbiguousCredentials));
+    }
+    Ok(first)
 }
 
 /// What a device that signed in before carries: a cookie, or in apps a header.
 pub(super) fn device<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
     let sent = headers.get("x-device-token").and_then(|value| value.to_str().ok());
-    sent.or_else(|| value(headers, device_name(app)))
+    sent.or_else(|| values(headers, device_name(app)).next())
         .filter(|token| token.len() <= 128)
 }
 
@@ -114,7 +124,13 @@ pub(super) fn allowed_origin(app: &App, headers: &HeaderMap) -> Result<(), Probl
 
 /// Whether `origin` is our own or a configured one.
 pub(super) fn is_allowed(app: &App, origin: &str) -> bool {
-    is_own(app, origin) || app.config.web.allowed_origins.iter().any(|allowed| allowed == origin)
+    is_own(app, origin)
+        || app
+            .config
+            .web
+            .allowed_origins
+            .iter()
+            .any(|allowed| allowed.matches(origin))
 }
 
 /// Whether `origin` is that of our own pages.

@@ -115,8 +115,18 @@ impl From<StoreError> for Problem {
     /// The store is down: everything that needs it fails closed, and says when to come again.
     fn from(error: StoreError) -> Self {
         tracing::warn!(%error, "the store failed");
-        Self::new(ErrorCode::Overloaded).retry_after(std::time::Duration::from_secs(2))
+        store_down()
     }
+}
+
+/// Nobody asked too often: the state cannot be read or written now.
+fn store_down() -> Problem {
+    Problem::new(ErrorCode::Overloaded)
+        .worded(
+            "Сейчас это не получится, попробуйте через несколько секунд",
+            "This cannot be done right now, try again in a few seconds",
+        )
+        .retry_after(std::time::Duration::from_secs(2))
 }
 
 impl Deref for App {

@@ -7,7 +7,7 @@ mod refills;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -38,8 +38,7 @@ async fn called<T>(
     (scope, event): (Scope, &'static str),
     work: impl AsyncFnOnce(&Caller) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = authorization.and_then(bearer);
+    let key = bearer(headers)?.filter(|key| !key.is_empty());
     let caller = app.partner.caller(key, scope, event).await?;
     let done = work(&caller).await;
     let outcome = done.as_ref().err().map_or("answered", |problem| problem.code.as_str());
@@ -104,7 +103,7 @@ impl Named {
         let told = |fields: &Fields, name| fields.has(name) && !fields.is_null(name);
         let nobody = !told(fields, "account_id") && !told(fields, "phone");
         let account = fields.text("account_id", 1..=64);
-        let phone = fields.text("phone", 1..=64);
+        let phone = fields.pasted("phone", 1..=64);
         match (account, phone) {
             (Some(account), None) => {
                 let id = AccountId::parse(&account);
@@ -153,7 +152,11 @@ fn told(breach: &Breach) -> (String, FieldCode) {
 impl From<PartnerError> for Problem {
     fn from(error: PartnerError) -> Self {
         match error {
-            PartnerError::Unauthenticated => Self::new(ErrorCode::Unauthenticated),
+            // No guest signs in here.
+            PartnerError::Unauthenticated => Self::new(ErrorCode::Unauthenticated).worded(
+                "Ключ партнёра неверен или не указан",
+                "The partner's key is wrong or missing",
+            ),
             PartnerError::ScopeMissing => Self::new(ErrorCode::ScopeMissing),
             PartnerError::TooMany { retry_after } => Self::new(ErrorCode::TooManyRequests)
                 .retry_after(retry_after)

@@ -129,6 +129,8 @@ impl FieldCode {
 pub struct Problem {
     /// Its code; status and title follow from it.
     pub code: ErrorCode,
+    /// Where the code's usual title would mislead: what is said instead, in Russian and English.
+    pub title: Option<(&'static str, &'static str)>,
     /// Which fields are wrong, and how.
     pub errors: Vec<(String, FieldCode)>,
     /// Seconds after which to try again.
@@ -145,6 +147,7 @@ impl Problem {
     pub fn new(code: ErrorCode) -> Self {
         Self {
             code,
+            title: None,
             errors: Vec::new(),
             retry_after: None,
             attempts_left: None,
@@ -168,6 +171,21 @@ impl Problem {
         self
     }
 
+    /// With words of its own, for people; programs go by the code.
+    #[must_use]
+    pub fn worded(mut self, ru: &'static str, en: &'static str) -> Self {
+        self.title = Some((ru, en));
+        self
+    }
+
+    fn title(&self, language: Language) -> &'static str {
+        match (self.title, language) {
+            (Some((ru, _)), Language::Ru) => ru,
+            (Some((_, en)), Language::En) => en,
+            (None, _) => self.code.title(language),
+        }
+    }
+
     /// With a header.
     #[must_use]
     pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
@@ -177,7 +195,7 @@ impl Problem {
 
     /// What happened this time: the wrong fields, or when to come again.
     fn detail(&self, language: Language) -> String {
-        let title = self.code.title(language);
+        let title = self.title(language);
         let fields: Vec<String> = self
             .errors
             .iter()
@@ -196,7 +214,7 @@ impl Problem {
     pub fn document(&self, language: Language, request_id: &str) -> ProblemDocument {
         ProblemDocument {
             r#type: format!("urn:guest-cabinet:problem:{}", self.code.as_str()),
-            title: self.code.title(language).to_owned(),
+            title: self.title(language).to_owned(),
             status: self.code.status().as_u16(),
             detail: self.detail(language),
             code: self.code,

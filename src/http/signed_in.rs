@@ -8,6 +8,11 @@ use http::{HeaderMap, StatusCode, header};
 use super::{App, ErrorCode, Problem, cookies};
 use crate::model::{Guest, SessionId};
 
+const BEARER: &[u8] = b"bearer";
+
+/// Longer than any token of ours, in bytes.
+const MAX_TOKEN: usize = 2048;
+
 /// A guest with a valid session.
 pub struct SignedInGuest {
     /// Who.
@@ -33,20 +38,15 @@ impl SignedInGuest {
 impl SignedInGuest {
     /// The guest whom a request's head names.
     pub(super) async fn of(app: &App, headers: &HeaderMap) -> Result<Self, Problem> {
-        let cookie = cookies::session(app, headers);
-        let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
-        let found = match (authorizations.next(), authorizations.next(), cookie) {
-            (_, Some(_), _) | (Some(_), _, Some(_)) => return Err(Problem::new(ErrorCode::AmbiguousCredentials)),
-            (Some(authorization), None, None) => {
-                let token = authorization.to_str().ok().and_then(bearer);
-                let token = token.ok_or_else(|| Problem::new(ErrorCode::Unauthenticated))?;
-                app.sign_in.by_access_token(token).await
-            }
-            (None, None, Some(cookie)) => {
+        let cookie = cookies::session(app, headers)?;
+        let found = match (bearer(headers)?, cookie) {
+            (Some(_), Some(_)) => return Err(Problem::new(ErrorCode::AmbiguousCredentials)),
+            (Some(token), None) => app.sign_in.by_access_token(token).await,
+            (None, Some(cookie)) => {
                 cookies::guard(app, headers)?;
                 app.sign_in.by_cookie(cookie).await
             }
-            (None, None, None) => return Err(Problem::new(ErrorCode::Unauthenticated)),
+            (None, None) => return Err(Problem::new(ErrorCode::Unauthenticated)),
         };
         let (guest, session) = found?;
         Ok(Self {
@@ -65,9 +65,22 @@ impl FromRequestParts<App> for SignedInGuest {
     }
 }
 
-/// The token of `Bearer …`.
-pub(super) fn bearer(text: &str) -> Option<&str> {
-    let (scheme, token) = text.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= 2048).then_some(token)
+/// The token of `Authorization: Bearer …`; empty where it cannot be one of ours. Other schemes are a proxy's own and say nothing to us.
+///
+/// # Errors
+/// When a bearer is named twice.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
+        let (scheme, token) = value.as_bytes().split_at_checked(BEARER.len())?;
+        let ends = token.first().is_none_or(|byte| *byte == b' ');
+        (ends && scheme.eq_ignore_ascii_case(BEARER)).then_some(token)
+    });
+    let first = bearers.next();
+    if bearers.next().is_some() {
+        return Err(Problem::new(ErrorCode::AmbiguousCredentials));
+    }
+    let text = |token| std::str::from_utf8(token).unwrap_or_default().trim();
+    Ok(first
+        .map(text)
+        .map(|token| if token.len() > MAX_TOKEN { "" } else { token }))
 }

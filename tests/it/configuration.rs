@@ -437,3 +437,80 @@ fn the_example_file_shows_every_setting() {
     }
     assert!(missing.is_empty(), "not in cabinet.example.toml: {missing:?}");
 }
+
+/// The lines about a sound configuration with `more` before its first table.
+fn problems_of(more: &str) -> Vec<String> {
+    match read(&format!("{more}\n{SOUND}"), &[]) {
+        Ok(_) => Vec::new(),
+        Err(ConfigError(problems)) => problems,
+    }
+}
+
+#[test]
+fn a_public_address_is_an_origin_and_nothing_else() {
+    for (url, part) in [
+        ("https://example.ru/lk", "a path"),
+        ("https://example.ru/lk/", "a path"),
+        ("https://example.ru/?a=1", "a query"),
+        ("https://example.ru/?", "a query"),
+        ("https://example.ru/#a", "a fragment"),
+        ("https://user:pass@example.ru", "a user and password"),
+        ("http://127.0.0.1:8080/lk", "a path"),
+    ] {
+        let told = problems_of(&format!("public_url = \"{url}\""));
+        assert_eq!(told.len(), 1, "{url} {told:?}");
+        assert!(
+            told[0].starts_with("public_url: ") && told[0].contains(part),
+            "{}",
+            told[0]
+        );
+        assert!(!told[0].contains("pass@"), "{}", told[0]);
+    }
+    for url in [
+        "https://lk.example.ru",
+        "https://lk.example.ru/",
+        "https://lk.example.ru:8443",
+        "http://localhost:8080",
+    ] {
+        assert_eq!(
+            problems_of(&format!("public_url = \"{url}\"")),
+            Vec::<String>::new(),
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn one_socket_cannot_be_both_addresses() {
+    for both in [
+        "listen = \"127.0.0.1:9090\"",
+        "listen = \"0.0.0.0:9090\"\npublic_url = \"https://lk.example.ru\"",
+        "listen = \"127.0.0.1:8081\"\nadmin_listen = \"[::]:8081\"",
+    ] {
+        let told = problems_of(both);
+        assert_eq!(told.len(), 1, "{both} {told:?}");
+        assert!(
+            told[0].starts_with("admin_listen: ") && told[0].contains("listen"),
+            "{}",
+            told[0]
+        );
+    }
+    let apart = "listen = \"127.0.0.1:8081\"\nadmin_listen = \"127.0.0.2:8081\"";
+    assert_eq!(problems_of(apart), Vec::<String>::new());
+    assert_eq!(
+        problems_of("listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\""),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn what_is_no_origin_is_one_line() {
+    let told = problems_of(
+        "web.allowed_origins = [\"capacitor://localhost\", \"https://*.example.ru\", \"https://*\", \"app://x\"]",
+    );
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.iter().all(|line| line.starts_with("web.allowed_origins: ")),
+        "{told:?}"
+    );
+}
