@@ -69,6 +69,12 @@ pub async fn start(
     entropy: Entropy,
 ) -> Result<Running, StartError> {
     let metrics = telemetry::metrics();
+    if config.admin_listen.ip().is_unspecified() {
+        tracing::warn!(
+            admin_listen = %config.admin_listen,
+            "health and metrics are on every address of this machine; see that only your own network reaches them"
+        );
+    }
     let guests = listen("listen", config.listen).await?;
     let admin = listen("admin_listen", config.admin_listen).await;
     // Whoever tries the demo does not look at health and metrics: they need not stand in its way.

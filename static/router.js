@@ -89,7 +89,8 @@ function elsewhere(who, path) {
 }
 
 async function route(focus = true) {
-  const path = location.pathname;
+  // An address typed or linked with a slash at its end is the same screen's.
+  const path = location.pathname.replace(/(.)\/$/, '$1');
   const screen = find(path);
   const other = screen && elsewhere(screen.who, path);
   if (other) return go(other, { replace: true });

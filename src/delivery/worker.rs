@@ -276,14 +276,8 @@ impl Delivery {
         if let Ok(accepted) = &outcome {
             line.show_balance(accepted.balance);
         } else {
-            let (phone, attempt) = (message.phone.masked(), message.id);
-            tracing::warn!(
-                gateway = name,
-                reason = word,
-                phone,
-                attempt,
-                "a gateway did not take a code"
-            );
+            let attempt = message.id;
+            tracing::warn!(gateway = name, reason = word, attempt, "a gateway did not take a code");
         }
         outcome
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Version, header};
 use ipnet::IpNet;
 
 use super::Language;
@@ -66,6 +67,21 @@ pub(super) fn request_id(headers: &HeaderMap, make: impl FnOnce() -> HeaderValue
     };
     let sent = headers.get(REQUEST_ID).filter(sane);
     sent.cloned().unwrap_or_else(make)
+}
+
+/// Whether a request says which host it is for, once and readably: two readers of one that says it twice could see two requests
+/// (RFC 9112, section 3.2). HTTP/1.0 knew no hosts.
+pub(super) fn names_one_host(head: &Parts) -> bool {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => head.version < Version::HTTP_11 || (head.version >= Version::HTTP_2 && head.uri.host().is_some()),
+        (Some(host), None) => host.is_empty() || is_authority(host),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+fn is_authority(host: &HeaderValue) -> bool {
+    !host.as_bytes().contains(&b'@') && Authority::try_from(host.as_bytes()).is_ok()
 }
 
 /// The caller's address. `X-Forwarded-For` is believed only as far as the chain consists of configured proxies: read from the right,

@@ -118,7 +118,9 @@ impl Edge {
             let version = parts.version;
             let under_api = is_api(parts.uri.path());
             let other_origin = cors::allowance(&inner.app, &parts.headers);
-            let mut response = if let Some(response) = cors::preflight(&inner.app, &parts) {
+            let mut response = if !facts::names_one_host(&parts) {
+                Problem::new(ErrorCode::MalformedRequest).into_response()
+            } else if let Some(response) = cors::preflight(&inner.app, &parts) {
                 response
             } else if let Err(problem) = operation.admits(if under_api { parts.uri.query() } else { None }) {
                 problem.into_response()

@@ -149,7 +149,12 @@ fn connection(
         })))
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().header_read_timeout(None).max_buf_size(64 * 1024);
+    // Who has sent the request may close its sending half, and still wants the answer.
+    builder
+        .http1()
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())

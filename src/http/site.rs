@@ -69,6 +69,7 @@ impl Site {
             let first = name.split('/').next().unwrap_or_default();
             !RESERVED.contains(&first) && !name.contains('.') && wants_page(headers)
         } else {
+            let path = path.strip_suffix('/').unwrap_or(path);
             let of_one = |prefix: &str| {
                 path.strip_prefix(prefix)
                     .is_some_and(|id| !id.is_empty() && !id.contains('/'))

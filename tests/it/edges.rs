@@ -125,6 +125,49 @@ async fn what_cannot_be_read_as_a_request_gets_a_problem_document() {
     }
 }
 
+/// What comes back for these bytes, after which the sending half is closed.
+async fn raw(cabinet: &TestCabinet, request: &str) -> String {
+    let address = cabinet.running.url().replace("http://", "");
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(request.as_bytes()).await.expect("it is read");
+    stream.shutdown().await.expect("half closed");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    answer
+}
+
+#[tokio::test]
+async fn a_request_says_once_which_host_it_is_for() {
+    let store = sqlite();
+    let cabinet = cabinet(&store).await;
+    for hosts in [
+        "",
+        "Host: a\r\nHost: a\r\n",
+        "Host: a\r\nHost: b\r\n",
+        "Host: a, b\r\n",
+        "Host: u@a\r\n",
+        "Host: a/b\r\n",
+    ] {
+        for target in ["/api/v1/program", "/", "http://a/api/v1/program"] {
+            let answer = raw(&cabinet, &format!("GET {target} HTTP/1.1\r\n{hosts}\r\n")).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{hosts:?} {answer}");
+            assert!(
+                answer.contains("\"malformed_request\"") && answer.contains("x-request-id: "),
+                "{answer}"
+            );
+        }
+    }
+    for sound in [
+        "GET /api/v1/program HTTP/1.0\r\n\r\n",
+        "GET /api/v1/program HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET /api/v1/program HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n",
+        "GET http://a/api/v1/program HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        let answer = raw(&cabinet, sound).await;
+        assert!(answer.split(' ').nth(1) == Some("200"), "{sound} {answer}");
+    }
+}
+
 #[tokio::test]
 async fn health_tells_life_from_readiness_and_a_stop_is_orderly() {
     let store = sqlite();

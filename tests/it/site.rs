@@ -32,7 +32,7 @@ async fn the_built_in_page_is_served_with_its_name_and_without_what_belongs_to_t
     ] {
         assert_eq!(page(&cabinet, path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
-    for path in ["/sign-in", "/history", "/checks/10045"] {
+    for path in ["/sign-in", "/history", "/checks/10045", "/sign-in/", "/checks/10045/"] {
         assert_eq!(page(&cabinet, path).await.text, home.text, "{path}");
     }
     let nowhere = page(&cabinet, "/nowhere").await;
