@@ -12,8 +12,8 @@ use crate::probonus::{Effect, UpstreamError};
 pub enum Precondition {
     /// Any.
     Any,
-    /// One of these tags.
-    Tags(Vec<String>),
+    /// One of these tags, as we gave them out.
+    Tags(Vec<Vec<u8>>),
 }
 
 impl Cabinet {
@@ -53,7 +53,7 @@ impl Cabinet {
             return Err(ViewError::AccountBlocked);
         }
         if let Some(Precondition::Tags(tags)) = precondition
-            && !tags.iter().any(|tag| tag.as_bytes() == seen.profile_ready.tag())
+            && !tags.iter().any(|tag| *tag == seen.profile_ready.tag())
         {
             return Err(ViewError::VersionMismatch);
         }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use super::entity_tag::is_named;
 use super::{App, ErrorCode, Problem, RequestFacts};
 use crate::cabinet::{Ready, Shown, Source, ViewError, Wish};
 use crate::clock::Deadline;
@@ -51,7 +52,7 @@ impl Reading {
 pub(super) fn view(shown: Shown, reading: &Reading) -> Response {
     let Shown { ready, source } = shown;
     let stale = source == Source::Stale;
-    let unchanged = !stale && matches(reading.tags.iter(), ready.tag());
+    let unchanged = !stale && is_named(reading.tags.iter(), ready.tag());
     let body = match (unchanged, stale) {
         (true, _) => Body::empty(),
         (false, true) => Body::from(ready.stale_body()),
@@ -76,7 +77,7 @@ pub(super) fn view(shown: Shown, reading: &Reading) -> Response {
 /// What is made of a view and has neither `as_of` nor `stale`: tagged by the whole of it.
 pub(super) fn tagged(kind: HeaderValue, body: Vec<u8>, source: Source, reading: &Reading) -> Response {
     let etag = format!("\"{}\"", hex(&sha256(&body)[..12]));
-    let unchanged = source != Source::Stale && matches(reading.tags.iter(), etag.as_bytes());
+    let unchanged = source != Source::Stale && is_named(reading.tags.iter(), etag.as_bytes());
     let mut response = Response::new(Body::empty());
     let head = response.headers_mut();
     head.insert(header::CACHE_CONTROL, NO_STORE);
@@ -111,19 +112,6 @@ fn cache_status(source: Source) -> &'static str {
         Source::Coalesced => "guest-cabinet; fwd=miss; collapsed",
         Source::Stale => "guest-cabinet; hit; detail=stale",
     }
-}
-
-/// Whether `If-None-Match` names the tag.
-pub(super) fn none_match(headers: &HeaderMap, etag: &HeaderValue) -> bool {
-    matches(headers.get_all(header::IF_NONE_MATCH).iter(), etag.as_bytes())
-}
-
-/// Weakly compared, as that header is.
-fn matches<'a>(mut tags: impl Iterator<Item = &'a HeaderValue>, etag: &[u8]) -> bool {
-    tags.any(|value| {
-        let mut listed = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        listed.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
-    })
 }
 
 impl From<ViewError> for Problem {

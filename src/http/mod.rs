@@ -7,6 +7,7 @@ mod callbacks;
 mod cookies;
 mod cors;
 mod demo;
+mod entity_tag;
 mod events;
 pub mod facts;
 mod fields;

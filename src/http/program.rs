@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::none_match;
+use super::entity_tag::is_named;
 use super::{App, Language, RequestFacts};
 use crate::config::{Bilingual, FieldName, ProgramLevel, Restaurant};
 use crate::keys::{hex, sha256};
@@ -192,7 +192,7 @@ fn described(app: &App, language: Language) -> Program<'_> {
 )]
 async fn program(State(app): State<App>, facts: RequestFacts, headers: HeaderMap) -> Response {
     let made = made(&app, facts.language);
-    let unchanged = none_match(&headers, &made.etag);
+    let unchanged = is_named(headers.get_all(header::IF_NONE_MATCH).iter(), made.etag.as_bytes());
     let mut response = Response::new(if unchanged {
         Body::empty()
     } else {

@@ -12,8 +12,9 @@ use utoipa_axum::routes;
 
 use super::answer::{Reading, view, written};
 use super::body::{Body, Patch};
+use super::entity_tag::{listed, unmarked};
 use super::guest::ProfileView;
-use super::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest};
+use super::{App, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest};
 use crate::cabinet::{Consent, Precondition};
 use crate::config::{FieldName, FormField, ProgramConfig};
 use crate::model::text::nfc;
@@ -305,7 +306,7 @@ async fn edit(
     let mut reader = reader(&app, members, false);
     let edit = reader.edit();
     reader.fields.done()?;
-    let precondition = if_match(&headers)?;
+    let precondition = if_match(&headers);
     let ready = app
         .cabinet
         .edit(&guest.guest, edit, precondition, facts.deadline)
@@ -313,20 +314,12 @@ async fn edit(
     Ok(written(StatusCode::OK, &ready))
 }
 
-/// `If-Match`: compared strongly, so a weak tag never matches.
-fn if_match(headers: &HeaderMap) -> Result<Option<Precondition>, Problem> {
-    let mut tags = Vec::new();
-    for value in headers.get_all(header::IF_MATCH) {
-        let text = value.to_str().map_err(|_| Problem::new(ErrorCode::VersionMismatch))?;
-        tags.extend(
-            text.split(',')
-                .map(|tag| tag.trim().to_owned())
-                .filter(|tag| !tag.is_empty()),
-        );
+/// `If-Match`. A header that names no tag at all matches nothing.
+fn if_match(headers: &HeaderMap) -> Option<Precondition> {
+    let values = headers.get_all(header::IF_MATCH);
+    values.iter().next()?;
+    if listed(values.iter()).any(|tag| tag == b"*") {
+        return Some(Precondition::Any);
     }
-    Ok(match tags.as_slice() {
-        [] => None,
-        [any] if any == "*" => Some(Precondition::Any),
-        _ => Some(Precondition::Tags(tags)),
-    })
+    Some(Precondition::Tags(listed(values.iter()).filter_map(unmarked).collect()))
 }
