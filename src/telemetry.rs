@@ -24,7 +24,7 @@ const SECONDS: [f64; 14] = [
 ];
 
 /// What each metric says; read by people who look at `/metrics`. A test knows of every one that is missing.
-const MEANINGS: [(&str, &str); 26] = [
+const MEANINGS: [(&str, &str); 27] = [
     (
         "cabinet_bulkhead_queue",
         "Calls to ProBonus ahead of one that waits for its turn",
@@ -72,6 +72,10 @@ const MEANINGS: [(&str, &str); 26] = [
     (
         "cabinet_upstream_retries_total",
         "Reads of ProBonus that were tried a second time",
+    ),
+    (
+        "cabinet_upstream_several_accounts_total",
+        "Phones of which ProBonus has several accounts, each time one is asked for",
     ),
     ("cabinet_upstream_seconds", "Time of one call to ProBonus"),
     (

@@ -13,6 +13,7 @@ use super::{Cabinet, Ready, Shown, ViewError, Wish};
 use crate::clock::micros;
 use crate::keys::{Purpose, hex};
 use crate::model::{Check, CheckId, Guest};
+use crate::probonus::UpstreamError;
 
 /// Checks that the history does not name are asked for so often in a minute: nobody tries ids out on ProBonus.
 const LOOKUPS: u32 = 10;
@@ -63,10 +64,12 @@ impl View for CheckSeen {
         if !named && !slots.lookups.allows(cabinet.clock.now_us()) {
             return Err(ViewError::NotFound);
         }
-        let check = cabinet
-            .probonus
-            .check_asked_by(&account, named, id, wish.deadline)
-            .await?;
+        let asked = cabinet.probonus.check_asked_by(&account, named, id, wish.deadline);
+        let check = match asked.await {
+            // A ProBonus may refuse ids that it does not know, and the guest's history does not name this one.
+            Err(UpstreamError::Refused { .. }) if listed == Ok(false) => None,
+            check => check?,
+        };
         let owner = check.as_ref().and_then(|check| check.account_id.as_ref());
         // Without the history only ProBonus' word proves a check; whatever that does not prove looks alike, be it there or not.
         let proven = match owner {

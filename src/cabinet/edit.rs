@@ -60,7 +60,7 @@ impl Cabinet {
         if *edit == ProfileEdit::default() {
             return Ok(seen.profile_ready.clone());
         }
-        let written = self.probonus.update(&seen.id, edit, deadline).await;
+        let written = self.probonus.update(&seen.id, &guest.phone, edit, deadline).await;
         let unsure = match written {
             Ok(()) => {
                 let written = &self.guests.slots(guest.key).written;

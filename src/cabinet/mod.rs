@@ -129,7 +129,7 @@ impl From<UpstreamError> for ViewError {
             UpstreamError::Overloaded => Self::Overloaded,
             UpstreamError::CredentialRefused => Self::CredentialRefused,
             // A read that ProBonus refuses was asked wrongly for this ProBonus: the operator's doctor finds out how.
-            UpstreamError::Refused { .. } | UpstreamError::Invalid => Self::Nonsense,
+            UpstreamError::Refused { .. } | UpstreamError::SeveralAccounts | UpstreamError::Invalid => Self::Nonsense,
         }
     }
 }

@@ -5,6 +5,7 @@
 mod auth;
 mod cache;
 mod delivery;
+mod forms;
 mod key_hash;
 mod origins;
 mod partners;
@@ -25,6 +26,7 @@ use url::Url;
 pub use auth::{AuthConfig, Lifetime, LimitsConfig, TestPhone};
 pub use cache::CacheConfig;
 pub use delivery::{DeliveryConfig, GatewayName, SmscConfig, SmsruConfig, TelegramConfig, WebhookConfig};
+pub use forms::{AbsentForm, DoneForm, Forms};
 pub use origins::AllowedOrigin;
 pub use partners::{PartnerConfig, Scope};
 pub use probonus::{CredentialConfig, OPERATIONS, PhoneFormat, ProbonusConfig, Sums};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::forms::Forms;
 use super::reader::{Problems, Section};
 use crate::model::GroupId;
 
@@ -26,6 +27,8 @@ pub struct ProbonusConfig {
     pub phone_format: PhoneFormat,
     /// `methods.<operation>`: `GET` or `POST` instead of the usual method.
     pub methods: BTreeMap<String, http::Method>,
+    /// `absent` and `done`: forms in which it says "no such guest" and "done" without a word that is sure.
+    pub forms: Forms,
     /// `timeout_ms`: one call's time, in milliseconds (`3000`).
     pub timeout: Duration,
     /// `late_effect_ms`: the longest time after its end that a call without a known outcome may still take effect, in milliseconds (`90000`).
@@ -116,6 +119,7 @@ impl ProbonusConfig {
         ];
         let phone_format = choice(&mut section, "phone_format", &formats, problems);
         let methods = Self::methods(section.section("methods", problems), problems);
+        let forms = Forms::read(&mut section, problems);
         let timeout = Duration::from_millis(section.number("timeout_ms", 3000, 10..=60_000, problems));
         let late_effect = section.millis("late_effect_ms", 90_000, problems);
         let max_concurrency = section.number("max_concurrency", 32, 1..=10_000, problems);
@@ -128,6 +132,7 @@ impl ProbonusConfig {
             sums,
             phone_format,
             methods,
+            forms,
             timeout,
             late_effect,
             max_concurrency: usize::try_from(max_concurrency).unwrap_or(usize::MAX),

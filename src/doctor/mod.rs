@@ -99,7 +99,7 @@ pub async fn examine(
             addresses::try_listening(&config, &mut report);
             probes::store(&config, &clock, &entropy, &mut report).await;
             gateways::ask(&config, &clock, &mut report).await;
-            let answers = probes::probonus(&config, questions, &clock, &entropy, &mut report).await;
+            let answers = Box::pin(probes::probonus(&config, questions, &clock, &entropy, &mut report)).await;
             swagger::compare(&config, questions.swagger.as_deref(), answers, &mut report).await;
         }
     }

@@ -269,6 +269,10 @@ pub(super) fn why(operation: Operation, config: &Config, error: UpstreamError, r
             format!("отказ {status}: проверьте probonus.url и probonus.phone_format"),
             format!("refused with {status}: see to probonus.url and probonus.phone_format"),
         ),
+        UpstreamError::SeveralAccounts => (
+            "у этого телефона несколько счетов: гость не войдёт ни в один, объедините их в ProBonus".to_owned(),
+            "this phone has several accounts: its guest is shown none of them, merge them in ProBonus".to_owned(),
+        ),
         UpstreamError::Invalid => (
             "ответ непонятен: по этому адресу точно ProBonus? (probonus.url)".to_owned(),
             "the answer makes no sense: is it really ProBonus at this address? (probonus.url)".to_owned(),

@@ -52,7 +52,16 @@ mod tests {
         ] {
             assert!(mean_the_same(tag.as_bytes(), br#""0af1""#), "{tag}");
         }
-        for tag in [r#""0af""#, r#""0af1-""#, "0af1", "", "W/", r#"w/"0af1""#, r#"W/W/"0af1""#, "*"] {
+        for tag in [
+            r#""0af""#,
+            r#""0af1-""#,
+            "0af1",
+            "",
+            "W/",
+            r#"w/"0af1""#,
+            r#"W/W/"0af1""#,
+            "*",
+        ] {
             assert!(!mean_the_same(tag.as_bytes(), br#""0af1""#), "{tag}");
         }
     }

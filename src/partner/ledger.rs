@@ -70,7 +70,11 @@ impl Ledger for ProBonus {
     }
 
     async fn check(&self, id: &CheckId, deadline: Deadline) -> Result<Option<Check>, UpstreamError> {
-        self.check(id, deadline).await
+        match self.check(id, deadline).await {
+            // No word about the check: whatever it might be stays open.
+            Err(UpstreamError::Refused { .. }) => Ok(None),
+            check => check,
+        }
     }
 
     async fn account_groups(&self, deadline: Deadline) -> Result<Vec<AccountGroup>, UpstreamError> {

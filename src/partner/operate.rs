@@ -219,7 +219,9 @@ impl From<UpstreamError> for PartnerError {
                 retry_after: Duration::from_secs(5),
             },
             UpstreamError::Overloaded => Self::Overloaded,
-            UpstreamError::Refused { .. } | UpstreamError::Invalid => Self::UpstreamInvalid,
+            UpstreamError::Refused { .. } | UpstreamError::SeveralAccounts | UpstreamError::Invalid => {
+                Self::UpstreamInvalid
+            }
         }
     }
 }

@@ -209,6 +209,11 @@ impl Values {
     }
 }
 
+/// The id of an account.
+pub(super) fn account_id(account: Json) -> Read<AccountId> {
+    id(&account.object()?, &["id", "accountId"])
+}
+
 /// A history's movements as they came.
 pub(super) fn movements(answer: Json) -> Read<Vec<Json>> {
     match answer.array() {
@@ -419,7 +424,7 @@ mod tests {
 
     fn read<T>(value: &Value, read: impl FnOnce(Json) -> Read<T>) -> Read<T> {
         let text = value.to_string();
-        read(Json::parse(text.as_bytes())?.unwrapped())
+        read(Json::parse(text.as_bytes())?)
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -216,7 +216,7 @@ impl Calls {
         let result = self.exchange.perform(operation, call.arguments, deadline).await;
         let took = self.clock.steady().saturating_sub(started);
         histogram!("cabinet_upstream_seconds", "operation" => operation.name()).record(took.as_secs_f64());
-        count(operation, word_of(&result));
+        count(operation, self.word_of(operation, &result));
         if let Some(pause) = result.as_ref().ok().and_then(Reply::asks_for_pause) {
             gate.throttle.pause(pause.min(LONGEST_PAUSE));
         }
@@ -233,7 +233,7 @@ impl Calls {
         result: &Result<Reply, UpstreamError>,
         took: Duration,
     ) -> Option<Outcome> {
-        let word = word_of(result);
+        let word = self.word_of(call.operation, result);
         if word == "credential_refused" {
             return None;
         }
@@ -255,9 +255,16 @@ impl Calls {
         (call.priority != Priority::Speculative && in_a_row <= GUESTS_SHARE).then_some(outcome)
     }
 
+    fn word_of(&self, operation: Operation, result: &Result<Reply, UpstreamError>) -> &'static str {
+        match result {
+            Ok(reply) => self.exchange.word_of(operation, reply),
+            Err(error) => error.outcome(),
+        }
+    }
+
     /// Remembers what became of a check that was asked for.
     fn note_check(&self, check: &str, result: &Result<Reply, UpstreamError>) {
-        match failure(word_of(result)) {
+        match failure(self.word_of(Operation::Check, result)) {
             Some(nonsense) => {
                 let error = not_made(Operation::Check, nonsense, ARGUMENTS_PAUSE);
                 self.checks.failed(&check, error);
@@ -298,11 +305,4 @@ fn failure(word: &str) -> Option<bool> {
 
 fn count(operation: Operation, outcome: &'static str) {
     counter!("cabinet_upstream_requests_total", "operation" => operation.name(), "outcome" => outcome).increment(1);
-}
-
-fn word_of(result: &Result<Reply, UpstreamError>) -> &'static str {
-    match result {
-        Ok(reply) => reply.word(),
-        Err(error) => error.outcome(),
-    }
 }

@@ -13,11 +13,11 @@ use serde_json::Value;
 use super::answers::{self, Tokens};
 use super::arguments::Arguments;
 use super::call::Transport;
+use super::decode::verdict::{Verdict, decide};
 use super::error::{Effect, UpstreamError};
-use super::json::Json;
 use super::operation::Operation;
 use crate::clock::{Clock, Deadline};
-use crate::config::CredentialConfig;
+use crate::config::{CredentialConfig, Forms};
 
 /// After a refusal ProBonus is asked again this much later; doubling up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -235,7 +235,9 @@ impl Credential {
                 UpstreamError::CredentialRefused
             }
             UpstreamError::Unavailable { retry_after, .. } => UpstreamError::not_sent(retry_after),
-            UpstreamError::Overloaded | UpstreamError::Invalid => UpstreamError::not_sent(None),
+            UpstreamError::Overloaded | UpstreamError::SeveralAccounts | UpstreamError::Invalid => {
+                UpstreamError::not_sent(None)
+            }
         });
         *failure = bearer.as_ref().err().copied();
         self.ended.fetch_add(1, Ordering::AcqRel);
@@ -323,6 +325,8 @@ async fn ask(
 ) -> Result<Tokens, UpstreamError> {
     let request = transport.request(operation, arguments);
     let answer = transport.send(operation, request, deadline).await?;
-    let answer = answer.accepted()?;
-    answers::tokens(Json::parse(&answer)?.unwrapped())
+    match decide(&answer, operation, &Forms::default())? {
+        Verdict::Told(answer) => answers::tokens(answer),
+        Verdict::Nothing | Verdict::Absent => Err(UpstreamError::Invalid),
+    }
 }

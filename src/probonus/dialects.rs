@@ -3,7 +3,9 @@
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::decode::envelope::open;
 use super::json::{Json, Read};
+use super::operation::Operation;
 use super::values::Values;
 use crate::config::Sums;
 use crate::model::{Account, AccountId, Balance, Check, Money, Transaction};
@@ -33,16 +35,21 @@ fn told(fixture: &str) -> Told {
     };
     let account = AccountId::parse("5012").expect("an id");
     Told {
-        account: read(&fixture["account"], |answer| values.account(answer)),
-        balance: read(&fixture["balance"], |answer| values.balance(answer)),
-        transactions: read(&fixture["transactions"], |answer| values.transactions(answer, &account)),
-        check: read(&fixture["check"], |answer| values.check(answer)),
+        account: read(&fixture["account"], Operation::FindByPhone, |answer| {
+            values.account(answer)
+        }),
+        balance: read(&fixture["balance"], Operation::Balance, |answer| values.balance(answer)),
+        transactions: read(&fixture["transactions"], Operation::Transactions, |answer| {
+            values.transactions(answer, &account)
+        }),
+        check: read(&fixture["check"], Operation::Check, |answer| values.check(answer)),
     }
 }
 
-fn read<T>(answer: &Value, read: impl FnOnce(Json) -> Read<T>) -> T {
+fn read<T>(answer: &Value, operation: Operation, read: impl FnOnce(Json) -> Read<T>) -> T {
     let text = answer.to_string();
-    let answer = Json::parse(text.as_bytes()).expect("JSON").unwrapped();
+    let answer = Json::parse(text.as_bytes()).expect("JSON");
+    let answer = open(answer, operation).expect("an envelope").value;
     read(answer).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 

@@ -30,12 +30,15 @@ pub enum UpstreamError {
     /// ProBonus does not accept our credential.
     #[error("ProBonus refuses our credential")]
     CredentialRefused,
-    /// ProBonus refused this request (4xx).
+    /// ProBonus refused this request.
     #[error("ProBonus refused the request with status {status}")]
     Refused {
-        /// Its status.
+        /// The status, 4xx; 200 when only the body tells the refusal.
         status: u16,
     },
+    /// ProBonus has several accounts of one phone: nobody knows which is meant.
+    #[error("ProBonus has several accounts of one phone")]
+    SeveralAccounts,
     /// The answer makes no sense.
     #[error("ProBonus answered nonsense")]
     Invalid,
@@ -47,7 +50,7 @@ impl UpstreamError {
     pub fn effect(self) -> Effect {
         match self {
             Self::Unavailable { effect, .. } => effect,
-            Self::Overloaded | Self::CredentialRefused => Effect::None,
+            Self::Overloaded | Self::CredentialRefused | Self::SeveralAccounts => Effect::None,
             Self::Refused { .. } => Effect::Rejected,
             Self::Invalid => Effect::Unknown,
         }
@@ -70,6 +73,7 @@ impl UpstreamError {
             Self::Overloaded => "overloaded",
             Self::CredentialRefused => "credential_refused",
             Self::Refused { .. } => "refused",
+            Self::SeveralAccounts => "several_accounts",
             Self::Invalid => "invalid",
         }
     }

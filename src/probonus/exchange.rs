@@ -6,16 +6,18 @@ use super::arguments::Arguments;
 use super::call::Transport;
 use super::complaint::complaint;
 use super::credential::{Authorization, Credential};
+use super::decode::verdict::{decide, outcome};
 use super::error::UpstreamError;
 use super::operation::Operation;
 use super::reply::Reply;
 use crate::clock::{Clock, Deadline};
-use crate::config::ProbonusConfig;
+use crate::config::{Forms, ProbonusConfig};
 
 /// The way to ProBonus and the credential for it.
 pub(super) struct Exchange {
     transport: Transport,
     credential: Credential,
+    forms: Forms,
 }
 
 impl Exchange {
@@ -23,6 +25,7 @@ impl Exchange {
         Ok(Self {
             transport: Transport::new(config)?,
             credential: Credential::new(config.credential.clone(), config.token_header.clone(), clock),
+            forms: config.forms.clone(),
         })
     }
 
@@ -48,14 +51,14 @@ impl Exchange {
             self.transport.send(operation, request, deadline)
         };
         let mut reply = send(&authorization).await?;
-        if reply.refuses_credential() && self.credential.can_renew() {
+        if self.is_refused(operation, &reply) && self.credential.can_renew() {
             let renewed = self
                 .credential
                 .renewed(&authorization, operation, &self.transport, deadline)
                 .await?;
             reply = send(&renewed).await?;
         }
-        if reply.refuses_credential() {
+        if self.is_refused(operation, &reply) {
             self.credential.refused(operation, reply.status);
             return Err(UpstreamError::CredentialRefused);
         }
@@ -68,9 +71,20 @@ impl Exchange {
         }
     }
 
+    /// What `reply` says, in the word for metrics.
+    pub fn word_of(&self, operation: Operation, reply: &Reply) -> &'static str {
+        outcome(reply, operation, &self.forms)
+    }
+
+    /// Whether the reply refuses our credential, be it inside a 200.
+    fn is_refused(&self, operation: Operation, reply: &Reply) -> bool {
+        let refused = decide(reply, operation, &self.forms).err();
+        refused == Some(UpstreamError::CredentialRefused)
+    }
+
     /// Tells the operator what ProBonus says to a request it refuses; never a guest.
     fn note_refusal(&self, operation: Operation, arguments: &Arguments, reply: &Reply) {
-        if reply.word() != "refused" {
+        if self.word_of(operation, reply) != "refused" {
             return;
         }
         let said = complaint(&reply.body, arguments).filter(|text| !self.credential.is_in(text));

@@ -30,6 +30,29 @@ impl<'a> Json<'a> {
         self.0.get().as_bytes().first().copied().unwrap_or(b' ')
     }
 
+    /// The JSON text itself.
+    pub fn as_written(self) -> &'a str {
+        self.0.get()
+    }
+
+    pub fn is_object(self) -> bool {
+        self.first() == b'{'
+    }
+
+    pub fn is_list(self) -> bool {
+        self.first() == b'['
+    }
+
+    /// Whether it is `true` or `false`.
+    pub fn is_flag(self) -> bool {
+        matches!(self.first(), b't' | b'f')
+    }
+
+    /// Whether it is a whole number above nothing.
+    pub fn is_positive(self) -> bool {
+        self.0.get().parse::<u64>().is_ok_and(|number| number > 0)
+    }
+
     pub fn is_text(self) -> bool {
         self.first() == b'"'
     }
@@ -38,31 +61,21 @@ impl<'a> Json<'a> {
         self.first() == b'n'
     }
 
-    /// Whether it is `null`, `{}` or `[]`, or an array with one of them as its only element: nothing is told.
-    pub fn is_empty(self) -> bool {
+    /// Whether it is `null`, `{}` or `[]`, or an array with one of them as its only element: nothing is told. `$id` and its like tell
+    /// nothing either: .NET numbers objects by them.
+    pub fn is_nothing(self) -> bool {
         match self.first() {
             b'n' => true,
-            b'{' => self.object().is_ok_and(|object| object.0.is_empty()),
+            b'{' => self
+                .object()
+                .is_ok_and(|object| object.0.iter().all(|(name, _)| name.starts_with('$'))),
             b'[' => self.array().is_ok_and(|array| match array.as_slice() {
                 [] => true,
-                [one] => one.is_empty(),
+                [one] => one.is_nothing(),
                 _ => false,
             }),
             _ => false,
         }
-    }
-
-    /// The value inside `{"data": …}` or `{"result": …}`, however deep, or the value itself.
-    pub fn unwrapped(self) -> Self {
-        let mut value = self;
-        for _ in 0..4 {
-            let Ok(object) = value.object() else { return value };
-            match object.wrapped() {
-                Some(inner) => value = inner,
-                None => return value,
-            }
-        }
-        value
     }
 
     /// The one element of a one-element array, or the value itself.
@@ -117,16 +130,9 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// What it wraps: an object, a list, or `null` when it tells none. A plain value by such a name is a word of its own (`"result": "ok"`).
-    fn wrapped(&self) -> Option<Json<'a>> {
-        let named = |name| self.get(&[name]);
-        let wraps = |value: &Json| matches!(value.first(), b'{' | b'[');
-        let told = named("data").filter(wraps).or_else(|| named("result").filter(wraps));
-        told.or_else(|| {
-            named("data")
-                .or_else(|| named("result"))
-                .filter(|value| value.is_null())
-        })
+    /// Its members in their order, `null` ones too.
+    pub fn members(&self) -> impl Iterator<Item = (&str, Json<'a>)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), Json(value)))
     }
 
     /// The first member that goes by one of `names` (whatever the case of its letters) and is told, that is, not `null`.
@@ -169,42 +175,5 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
             }
         }
         deserializer.deserialize_map(Members).map(Object)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrappers_are_told_from_words_and_nothing_from_something() {
-        let unwrapped = |text: &str| {
-            let json = Json::parse(text.as_bytes()).expect("JSON").unwrapped();
-            (json.0.get().to_owned(), json.is_empty())
-        };
-        for (text, inner) in [
-            (r#"{"data":{"id":1}}"#, r#"{"id":1}"#),
-            (r#"{"data":{"result":[1,2]}}"#, "[1,2]"),
-            (r#"{"result":{"id":1},"data":null}"#, r#"{"id":1}"#),
-            (r#"{"result":"ok","data":{"id":1}}"#, r#"{"id":1}"#),
-            (r#"{"result":"ok","balance":1}"#, r#"{"result":"ok","balance":1}"#),
-            ("\u{feff}[1]", "[1]"),
-        ] {
-            assert_eq!(unwrapped(text), (inner.to_owned(), false), "{text}");
-        }
-        for text in [
-            "null",
-            "{}",
-            "[]",
-            r#"{"data":null}"#,
-            r#"{"result":[]}"#,
-            "[null]",
-            r#"{"data":[{}]}"#,
-        ] {
-            assert!(unwrapped(text).1, "{text}");
-        }
-        for text in ["0", "\"\"", "[0]", "[[],[]]", r#"{"id":null}"#, r#"{"data":"x"}"#] {
-            assert!(!unwrapped(text).1, "{text}");
-        }
     }
 }

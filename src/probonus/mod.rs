@@ -11,6 +11,7 @@ mod call;
 mod calls;
 mod complaint;
 mod credential;
+mod decode;
 #[cfg(test)]
 mod dialects;
 mod error;

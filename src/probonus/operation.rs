@@ -32,6 +32,17 @@ pub(super) enum Group {
     Partners,
 }
 
+/// What an operation is for, which decides how its answer is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Looks for one thing that may not be there.
+    Find,
+    /// Reads what must be there.
+    Read,
+    /// Changes something.
+    Write,
+}
+
 impl Group {
     pub const ALL: [Self; 4] = [Self::Reads, Self::Checks, Self::Writes, Self::Partners];
 
@@ -169,6 +180,42 @@ impl Operation {
             Self::Balance => "api/v0/accounts/get_balance_extended",
             Self::Check => "api/v0/checks/get_by_id",
             Self::RegisterCheck => "api/v0/external/register_check",
+        }
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Self::FindByPhone | Self::Check => Kind::Find,
+            Self::Login | Self::RefreshToken | Self::AccountGroups | Self::Transactions | Self::Balance => Kind::Read,
+            Self::InsertByTemplate | Self::Update | Self::Refill | Self::RegisterCheck => Kind::Write,
+        }
+    }
+
+    /// Whether its answer is a list.
+    pub(super) fn tells_a_list(self) -> bool {
+        matches!(self, Self::AccountGroups | Self::Transactions)
+    }
+
+    /// Names by which its own answer may stand inside an object.
+    pub(super) fn own_envelopes(self) -> &'static [&'static str] {
+        match self {
+            Self::AccountGroups => &["groups", "accountGroups"],
+            Self::FindByPhone | Self::InsertByTemplate | Self::Update => &["account", "accounts"],
+            Self::Transactions => &["transactions", "history"],
+            Self::Balance => &["balance"],
+            Self::Check => &["check", "checks"],
+            Self::Login | Self::RefreshToken => &["tokens"],
+            Self::Refill | Self::RegisterCheck => &[],
+        }
+    }
+
+    /// Members by which a write names what it made or changed.
+    pub(super) fn made(self) -> &'static [&'static str] {
+        match self {
+            Self::InsertByTemplate | Self::Update => &["id", "accountId"],
+            Self::Refill => &["id", "transactionId", "operationId", "accountId"],
+            Self::RegisterCheck => &["id", "checkId", "transactionId", "checkGuid", "accountId"],
+            _ => &[],
         }
     }
 

@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::answers;
 use super::arguments::Arguments;
 use super::calls::{AskedBy, Calls};
+use super::decode::identity::{prove_account, prove_phone};
+use super::decode::verdict::{Verdict, decide};
 use super::error::UpstreamError;
 use super::ids::IdForm;
-use super::json::Json;
+use super::json::{Json, NONSENSE};
 use super::operation::Operation;
 use super::reply::Reply;
 use super::resilience::Throttling;
 use super::values::Values;
 use crate::clock::{Clock, Deadline};
-use crate::config::{PhoneFormat, ProbonusConfig};
+use crate::config::{Forms, PhoneFormat, ProbonusConfig};
 use crate::entropy::Entropy;
 use crate::model::{
     Account, AccountGroup, AccountId, Balance, Check, CheckId, Gender, Money, NewAccount, OutsideCheck, Phone,
@@ -32,6 +33,7 @@ pub struct ProBonus {
     calls: Calls,
     values: Values,
     phone_format: PhoneFormat,
+    forms: Forms,
     ids: IdForm,
 }
 
@@ -96,21 +98,25 @@ impl ProBonus {
                 zone,
             },
             phone_format: config.phone_format,
+            forms: config.forms.clone(),
             ids: IdForm::default(),
         })
     }
 
-    /// The account of a phone; `None` when ProBonus says that there is none.
+    /// The account of a phone; `None` when ProBonus says that there is none. An account that says it is another phone's is nonsense.
     ///
     /// # Errors
     /// See [`UpstreamError`].
     pub async fn find_by_phone(&self, phone: &Phone, deadline: Deadline) -> Result<Option<Account>, UpstreamError> {
         let arguments = Arguments::default().text("phone", self.spelled(phone));
         let reply = self.calls.make(Operation::FindByPhone, &arguments, deadline).await?;
-        maybe(reply, |answer| {
-            self.ids.learn(answer);
-            self.values.account(answer)
-        })
+        let Verdict::Told(answer) = self.decide(&reply, Operation::FindByPhone)? else {
+            return Ok(None);
+        };
+        let account = only_account(answer)?;
+        prove_phone(account, phone)?;
+        self.ids.learn(account);
+        self.values.account(account).map(Some)
     }
 
     /// Creates an account by the group's template: the account, when the answer tells it. A success without one is a success.
@@ -133,16 +139,29 @@ impl ProBonus {
             .maybe_text("email", account.email.as_deref());
         let reply = self.calls.make(Operation::InsertByTemplate, &arguments, deadline).await;
         let reply = reply.map_err(|error| NotInserted { error, over: false })?;
-        let body = reply.accepted().map_err(|error| NotInserted { error, over: true })?;
-        let told = Json::parse(&body).and_then(|answer| self.values.account(answer.unwrapped()));
-        Ok(told.ok())
+        let told = self
+            .decide(&reply, Operation::InsertByTemplate)
+            .and_then(|verdict| match verdict {
+                Verdict::Told(answer) if answer.is_object() => {
+                    prove_phone(answer, &account.phone).map(|()| Some(answer))
+                }
+                _ => Ok(None),
+            });
+        let told = told.map_err(|error| NotInserted { error, over: true })?;
+        Ok(told.and_then(|answer| self.values.account(answer).ok()))
     }
 
-    /// Changes fields of the questionnaire and nothing else.
+    /// Changes fields of the questionnaire of this account, which is this phone's, and nothing else.
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub async fn update(&self, id: &AccountId, edit: &ProfileEdit, deadline: Deadline) -> Result<(), UpstreamError> {
+    pub async fn update(
+        &self,
+        id: &AccountId,
+        phone: &Phone,
+        edit: &ProfileEdit,
+        deadline: Deadline,
+    ) -> Result<(), UpstreamError> {
         let day = |day: Option<Date>| day.map(|day| day.to_string());
         let gender = |gender: Option<Gender>| gender.map(|gender| gender_out(gender).to_owned());
         let arguments = Arguments::default()
@@ -153,7 +172,10 @@ impl ProBonus {
             .change("birthday", edit.birthday.map(day))
             .change("gender", edit.gender.map(gender))
             .change("email", edit.email.clone());
-        self.write(Operation::Update, &arguments, deadline).await
+        let whose = |answer: Json<'_>| {
+            prove_account(answer, &["id", "accountId"], id).and_then(|()| prove_phone(answer, phone))
+        };
+        self.write(Operation::Update, &arguments, whose, deadline).await
     }
 
     /// Accrues bonuses.
@@ -172,7 +194,8 @@ impl ProBonus {
             .id("accountId", id.as_str(), &self.ids)
             .number("sum", self.values.sum_out(sum))
             .text("comment", comment);
-        self.write(Operation::Refill, &arguments, deadline).await
+        let whose = |answer: Json<'_>| prove_account(answer, &["accountId"], id);
+        self.write(Operation::Refill, &arguments, whose, deadline).await
     }
 
     /// Books a purchase made outside `r_keeper`. Its sums are kopecks whatever the other sums are.
@@ -192,7 +215,8 @@ impl ProBonus {
             .number("bonusAccruedSum", check.bonus_accrued.minor())
             .number("moneySpentSum", check.money_spent.minor())
             .text("checkData", check.content.as_deref().unwrap_or_default());
-        self.write(Operation::RegisterCheck, &arguments, deadline).await
+        let whose = |answer: Json<'_>| prove_account(answer, &["accountId"], &check.account_id);
+        self.write(Operation::RegisterCheck, &arguments, whose, deadline).await
     }
 
     /// The history, newest first.
@@ -213,15 +237,9 @@ impl ProBonus {
             History::Last(count) => arguments.number("count", count),
         };
         let reply = self.calls.make(Operation::Transactions, &arguments, deadline).await?;
-        let nothing = reply.status == http::StatusCode::NO_CONTENT;
-        let body = reply.accepted()?;
-        if nothing {
+        let Verdict::Told(answer) = self.decide(&reply, Operation::Transactions)? else {
             return Ok(Vec::new());
-        }
-        let answer = Json::parse(&body)?.unwrapped();
-        if answer.is_null() {
-            return Ok(Vec::new());
-        }
+        };
         let movements = self.values.transactions(answer, id)?;
         if let Some(movement) = answers::movements(answer)?.first() {
             self.ids.learn_from_movement(*movement);
@@ -234,8 +252,8 @@ impl ProBonus {
     /// # Errors
     /// See [`UpstreamError`]; whatever does not read is nonsense, never an empty balance.
     pub async fn balance(&self, id: &AccountId, deadline: Deadline) -> Result<Balance, UpstreamError> {
-        let body = self.balance_told(id, deadline).await?;
-        self.values.balance(Json::parse(&body)?.unwrapped())
+        let reply = self.balance_told(id, deadline).await?;
+        self.values.balance(self.told_of(id, &reply)?)
     }
 
     /// Accruals that were booked and have not arrived: the history does not name them yet.
@@ -243,14 +261,21 @@ impl ProBonus {
     /// # Errors
     /// See [`UpstreamError`].
     pub async fn pending(&self, id: &AccountId, deadline: Deadline) -> Result<Vec<Money>, UpstreamError> {
-        let body = self.balance_told(id, deadline).await?;
-        self.values.pending(Json::parse(&body)?.unwrapped())
+        let reply = self.balance_told(id, deadline).await?;
+        self.values.pending(self.told_of(id, &reply)?)
     }
 
-    async fn balance_told(&self, id: &AccountId, deadline: Deadline) -> Result<Bytes, UpstreamError> {
+    async fn balance_told(&self, id: &AccountId, deadline: Deadline) -> Result<Reply, UpstreamError> {
         let arguments = Arguments::default().id("accountId", id.as_str(), &self.ids);
-        let reply = self.calls.make(Operation::Balance, &arguments, deadline).await?;
-        reply.accepted()
+        self.calls.make(Operation::Balance, &arguments, deadline).await
+    }
+
+    /// What a balance tells, which must be this account's as far as it says whose it is.
+    fn told_of<'a>(&self, id: &AccountId, reply: &'a Reply) -> Result<Json<'a>, UpstreamError> {
+        match self.decide(reply, Operation::Balance)? {
+            Verdict::Told(answer) => prove_account(answer, &["accountId"], id).map(|()| answer),
+            Verdict::Nothing | Verdict::Absent => Err(NONSENSE),
+        }
     }
 
     /// A check; `None` when there is none by that very id. Whose it is, the caller must prove.
@@ -260,7 +285,7 @@ impl ProBonus {
     pub async fn check(&self, id: &CheckId, deadline: Deadline) -> Result<Option<Check>, UpstreamError> {
         let arguments = Arguments::default().id("id", id.as_str(), &self.ids);
         let reply = self.calls.make(Operation::Check, &arguments, deadline).await?;
-        self.check_told(id, reply)
+        self.check_told(id, &reply)
     }
 
     /// The same for a guest, whose failures stay theirs; `named`: their history names the check.
@@ -280,19 +305,20 @@ impl ProBonus {
             .calls
             .make_for(AskedBy { account, named }, &arguments, deadline)
             .await?;
-        self.check_told(id, reply)
+        self.check_told(id, &reply)
     }
 
-    fn check_told(&self, id: &CheckId, reply: Reply) -> Result<Option<Check>, UpstreamError> {
-        match maybe(reply, |answer| self.values.check(answer)) {
-            // An id is a guest's word: a ProBonus that knows none of such a form says so.
-            Err(UpstreamError::Refused {
-                status: 400 | 410 | 422,
-            }) => Ok(None),
-            // Another spelling of an id (`007` for `7`) must not tell that there is such a check.
-            Ok(check) => Ok(check.filter(|check| check.id == *id)),
-            Err(error) => Err(error),
+    fn check_told(&self, id: &CheckId, reply: &Reply) -> Result<Option<Check>, UpstreamError> {
+        // An id is a guest's word: a ProBonus that knows none of such a form says so.
+        if matches!(reply.status.as_u16(), 400 | 410 | 422) {
+            return Ok(None);
         }
+        let Verdict::Told(answer) = self.decide(reply, Operation::Check)? else {
+            return Ok(None);
+        };
+        let check = self.values.check(answer)?;
+        // Another spelling of an id (`007` for `7`) must not tell that there is such a check.
+        Ok(Some(check).filter(|check| check.id == *id))
     }
 
     /// The groups of accounts.
@@ -302,8 +328,20 @@ impl ProBonus {
     pub async fn account_groups(&self, deadline: Deadline) -> Result<Vec<AccountGroup>, UpstreamError> {
         let arguments = Arguments::default();
         let reply = self.calls.make(Operation::AccountGroups, &arguments, deadline).await?;
-        let body = reply.accepted()?;
-        answers::groups(Json::parse(&body)?.unwrapped())
+        match self.decide(&reply, Operation::AccountGroups)? {
+            Verdict::Told(answer) => answers::groups(answer),
+            Verdict::Nothing | Verdict::Absent => Err(NONSENSE),
+        }
+    }
+
+    /// Proves that the API is there and answers in its form, by an operation that knows nothing of guests: what a web server says about an
+    /// address may look like "no such guest".
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]; a list without groups proves nothing.
+    pub async fn prove_presence(&self, deadline: Deadline) -> Result<(), UpstreamError> {
+        let groups = self.account_groups(deadline).await?;
+        if groups.is_empty() { Err(NONSENSE) } else { Ok(()) }
     }
 
     /// Reads how ProBonus writes ids before a write that could only guess it: what it refuses for its form is refused for good.
@@ -316,15 +354,23 @@ impl ProBonus {
         }
     }
 
-    /// A write: any success is a success, whatever ProBonus says along with it.
+    /// A write: done when ProBonus says so, and what it says along is about `whose` it was.
     async fn write(
         &self,
         operation: Operation,
         arguments: &Arguments,
+        whose: impl Fn(Json) -> Result<(), UpstreamError>,
         deadline: Deadline,
     ) -> Result<(), UpstreamError> {
         let reply = self.calls.make(operation, arguments, deadline).await?;
-        reply.accepted().map(drop)
+        match self.decide(&reply, operation)? {
+            Verdict::Told(answer) if answer.is_object() => whose(answer),
+            _ => Ok(()),
+        }
+    }
+
+    fn decide<'a>(&self, reply: &'a Reply, operation: Operation) -> Result<Verdict<'a>, UpstreamError> {
+        decide(reply, operation, &self.forms)
     }
 
     fn spelled(&self, phone: &Phone) -> String {
@@ -340,17 +386,26 @@ impl ProBonus {
     }
 }
 
-/// What an answer holds; `None` when it says that there is nothing.
-fn maybe<T>(reply: Reply, read: impl FnOnce(Json) -> Result<T, UpstreamError>) -> Result<Option<T>, UpstreamError> {
-    if reply.says_nothing() {
-        return Ok(None);
+/// The one account of an answer; the same one told twice is one.
+fn only_account(answer: Json) -> Result<Json, UpstreamError> {
+    if !answer.is_list() {
+        return Ok(answer);
     }
-    let body = reply.accepted()?;
-    let answer = Json::parse(&body)?.unwrapped();
-    if answer.is_empty() {
-        return Ok(None);
+    let accounts = answer.array()?;
+    let id = |account: &Json<'_>| answers::account_id(*account);
+    let first = *accounts.first().ok_or(NONSENSE)?;
+    for other in &accounts {
+        if id(other)? != id(&first)? {
+            tracing::error!(
+                target: "security",
+                event = "several_accounts",
+                "ProBonus has several accounts of one phone: its guest is shown none until they are merged"
+            );
+            metrics::counter!("cabinet_upstream_several_accounts_total").increment(1);
+            return Err(UpstreamError::SeveralAccounts);
+        }
     }
-    read(answer).map(Some)
+    Ok(first)
 }
 
 fn gender_out(gender: Gender) -> &'static str {

@@ -46,26 +46,20 @@ impl Reply {
         })
     }
 
-    /// Whether our credential was refused.
-    pub fn refuses_credential(&self) -> bool {
-        matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-    }
-
-    /// The word in metrics.
-    pub fn word(&self) -> &'static str {
-        match self.status.as_u16() {
-            408 | 429 | 500..=599 => "unavailable",
-            404 | 200..=299 => "ok",
-            400..=499 => "refused",
-            _ => "invalid",
+    /// One as if it had been read.
+    #[cfg(test)]
+    pub fn of(status: StatusCode, body: &str) -> Self {
+        Self {
+            status,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            retry_after: None,
+            json: true,
         }
     }
 
-    /// Whether it says that there is nothing.
-    pub fn says_nothing(&self) -> bool {
-        self.status == StatusCode::NOT_FOUND
-            || self.status == StatusCode::NO_CONTENT
-            || (self.status == StatusCode::OK && self.body.trim_ascii().is_empty())
+    /// Whether its body is empty.
+    pub fn is_blank(&self) -> bool {
+        self.body.trim_ascii().is_empty()
     }
 
     /// How long ProBonus asks to be left alone: told by the answers that turn a caller away, 429 and 503.
@@ -79,17 +73,12 @@ impl Reply {
 
     /// Whether a success is JSON, or empty: whatever else comes is not ProBonus talking.
     pub fn makes_sense(&self) -> bool {
-        let empty = self.body.trim_ascii().is_empty();
-        !self.status.is_success() || empty || (self.json && Json::parse(&self.body).is_ok())
+        !self.status.is_success() || self.is_blank() || (self.json && Json::parse(&self.body).is_ok())
     }
 
-    /// The body of a success, or what the status means.
-    pub fn accepted(self) -> Result<Bytes, UpstreamError> {
-        let status = self.status;
-        if status.is_success() {
-            return Ok(self.body);
-        }
-        Err(match status {
+    /// What a status that is no success means.
+    pub fn failure(&self) -> UpstreamError {
+        match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => UpstreamError::CredentialRefused,
             // Turned away at the door.
             StatusCode::TOO_MANY_REQUESTS => UpstreamError::Unavailable {
@@ -105,7 +94,7 @@ impl Reply {
             },
             // A redirect or something stranger.
             _ => UpstreamError::Invalid,
-        })
+        }
     }
 }
 

@@ -423,14 +423,23 @@ async fn a_tag_that_a_proxy_weakened_is_still_the_version_that_was_edited() {
         let tag = seen.header("etag").expect("a tag");
         let compressed = format!("{}-gzip\"", tag.trim_end_matches('"'));
         let given = shape.replace('T', tag).replace('G', &compressed);
-        let conditional = house.cabinet.request(Method::GET, "/api/v1/me/profile").bearer_auth(&token);
+        let conditional = house
+            .cabinet
+            .request(Method::GET, "/api/v1/me/profile")
+            .bearer_auth(&token);
         let unchanged = send(conditional.header("if-none-match", &given)).await;
         assert_eq!(unchanged.status, StatusCode::NOT_MODIFIED, "{given}");
-        let edit = house.cabinet.request(Method::PATCH, "/api/v1/me/profile").bearer_auth(&token);
+        let edit = house
+            .cabinet
+            .request(Method::PATCH, "/api/v1/me/profile")
+            .bearer_auth(&token);
         name = if name == "Анна" { "Инна" } else { "Анна" };
         let edited = send(edit.header("if-match", &given).json(&json!({ "first_name": name }))).await;
         assert_eq!(edited.status, StatusCode::OK, "{given}: {}", edited.text);
-        let edit = house.cabinet.request(Method::PATCH, "/api/v1/me/profile").bearer_auth(&token);
+        let edit = house
+            .cabinet
+            .request(Method::PATCH, "/api/v1/me/profile")
+            .bearer_auth(&token);
         let given = given.replace('*', "W/\"other\"");
         let refused = send(edit.header("if-match", &given).json(&json!({ "first_name": "Яна" }))).await;
         assert_eq!(refused.code(), "version_mismatch", "{given}");

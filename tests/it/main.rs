@@ -21,6 +21,7 @@ mod partner_dialects;
 mod partner_model;
 mod partner_rules;
 mod pasted;
+mod probonus_answers;
 mod replicas;
 mod rotation;
 mod sandbox;

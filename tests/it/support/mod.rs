@@ -9,6 +9,7 @@ pub mod house;
 pub mod probonus;
 pub mod receiver;
 pub mod replicas;
+pub mod stand_in;
 pub mod stores;
 pub mod upstream;
 
@@ -18,6 +19,7 @@ pub use gate::Gate;
 pub use gateways::{Emulator, Mood};
 pub use probonus::ProBonus;
 pub use receiver::Receiver;
+pub use stand_in::StandIn;
 pub use stores::{TestStore, each_engine, postgres, sqlite};
 
 use jiff::Timestamp;
