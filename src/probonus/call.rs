@@ -8,46 +8,33 @@ use reqwest::RequestBuilder;
 use url::Url;
 
 use super::arguments::Arguments;
+use super::connections::{Connections, Unanswered};
 use super::error::UpstreamError;
 use super::operation::Operation;
 use super::reply::Reply;
-use crate::clock::Deadline;
+use crate::clock::{Clock, Deadline};
 use crate::config::ProbonusConfig;
 
 /// The longest answer that is read, in bytes: of histories, which come whole, and of everything else.
 const MAX_HISTORY: usize = 8 * 1024 * 1024;
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
 
-/// Time to connect.
-const CONNECT: Duration = Duration::from_secs(2);
-
-/// Idle connections are given up before common servers close theirs (from 5 s): a call never starts on a dying one.
-const IDLE: Duration = Duration::from_secs(4);
-
 /// The way to ProBonus.
 pub(super) struct Transport {
-    client: reqwest::Client,
+    connections: Connections,
     base: Url,
     methods: BTreeMap<String, Method>,
     timeout: Duration,
 }
 
 impl Transport {
-    pub fn new(config: &ProbonusConfig) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT.min(config.timeout))
-            .pool_idle_timeout(IDLE)
-            .tcp_nodelay(true)
-            .user_agent(concat!("guest-cabinet/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+    pub fn new(config: &ProbonusConfig, clock: Clock) -> Result<Self, reqwest::Error> {
         let mut base = config.url.clone();
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
         Ok(Self {
-            client,
+            connections: Connections::new(config.timeout, clock)?,
             base,
             methods: config.methods.clone(),
             timeout: config.timeout,
@@ -68,9 +55,9 @@ impl Transport {
             if !arguments.is_empty() {
                 url.query_pairs_mut().extend_pairs(arguments.texts());
             }
-            self.client.get(url)
+            self.connections.client().get(url)
         } else {
-            self.client.request(method, url).json(arguments)
+            self.connections.client().request(method, url).json(arguments)
         };
         request.header(header::ACCEPT, "application/json")
     }
@@ -84,7 +71,17 @@ impl Transport {
     ) -> Result<Reply, UpstreamError> {
         let until = deadline.at_most(self.timeout);
         let exchange = async {
-            let response = request.send().await.map_err(|error| failure(&error))?;
+            let request = request.build().map_err(|_| UpstreamError::not_sent(None))?;
+            // Each in a box of its own: they hold several requests, and callers should not carry the room for them.
+            let sent = if operation.is_read() {
+                Box::pin(self.connections.send_repeatable(request)).await
+            } else {
+                Box::pin(self.connections.send_once(request)).await
+            };
+            let response = sent.map_err(|unanswered| match unanswered {
+                Unanswered::NotSent => UpstreamError::not_sent(None),
+                Unanswered::Unknown => UpstreamError::unknown(),
+            })?;
             Reply::read(response, bound_of(operation)).await
         };
         if let Ok(reply) = tokio::time::timeout_at(until.instant(), exchange).await {
@@ -93,14 +90,6 @@ impl Transport {
             tracing::debug!(operation = operation.name(), "ProBonus did not answer in time");
             Err(UpstreamError::unknown())
         }
-    }
-}
-
-fn failure(error: &reqwest::Error) -> UpstreamError {
-    if error.is_connect() || error.is_builder() {
-        UpstreamError::not_sent(None)
-    } else {
-        UpstreamError::unknown()
     }
 }
 

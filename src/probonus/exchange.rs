@@ -23,7 +23,7 @@ pub(super) struct Exchange {
 impl Exchange {
     pub fn new(config: &ProbonusConfig, clock: Clock) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            transport: Transport::new(config)?,
+            transport: Transport::new(config, clock.clone())?,
             credential: Credential::new(config.credential.clone(), config.token_header.clone(), clock),
             forms: config.forms.clone(),
         })

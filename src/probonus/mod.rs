@@ -10,6 +10,7 @@ mod arguments;
 mod call;
 mod calls;
 mod complaint;
+mod connections;
 mod credential;
 mod decode;
 #[cfg(test)]

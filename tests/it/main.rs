@@ -33,4 +33,5 @@ mod sign_in_secrets;
 mod sign_in_sessions;
 mod site;
 mod support;
+mod upstream_connections;
 mod upstream_faults;

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each proof uses its own part")]
 
 pub mod cabinet;
+pub mod closing;
 pub mod courier;
 pub mod gate;
 pub mod gateways;
