@@ -1,5 +1,7 @@
 //! The only wiring place: configuration → store, clients, rooms → routes → listeners → graceful stop.
 
+mod time;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use crate::probonus::ProBonus;
 use crate::sign_in::{AccountProbe, AccountState, SignIn, rekey_guests};
 use crate::store::{LedgerFound, Store, StoreError};
 use crate::telemetry;
+use time::Timekeeper;
 
 /// Why the program does not start, in one plain line.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,7 @@ pub struct Running {
     admin_stop: CancellationToken,
     admin: tokio::task::JoinHandle<std::io::Result<()>>,
     upkeep: tokio::task::JoinHandle<()>,
+    timekeeper: tokio::task::JoinHandle<()>,
 }
 
 /// Starts everything. When it returns, guests are served.
@@ -92,7 +96,7 @@ pub async fn start(
         // The port was left to the system: on this machine guests use the one it chose.
         let _ = config.public_url.set_port(Some(address.port()));
     }
-    let app = rooms(config, demo, clock, entropy).await?;
+    let (app, timekeeper) = rooms(config, demo, clock, entropy).await?;
     let edge = Edge::new(app.clone());
     let listener = Listener::start(
         guests,
@@ -113,6 +117,7 @@ pub async fn start(
                 upkeep.run_upkeep();
             }
         }),
+        timekeeper: tokio::spawn(timekeeper.run()),
         app,
         listener,
         admin_address,
@@ -127,8 +132,14 @@ async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, S
 }
 
 /// The rooms, each given what it needs and nothing else.
-async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entropy) -> Result<App, StartError> {
+async fn rooms(
+    config: Config,
+    demo: Option<Demo>,
+    clock: Clock,
+    entropy: Entropy,
+) -> Result<(App, Timekeeper), StartError> {
     let store = Arc::new(Store::open(&config.store_url).await?);
+    let timekeeper = Timekeeper::start(store.clone(), clock.clone()).await;
     let keys = Arc::new(load_keys(&config, &store, &clock, &entropy).await?);
     let probonus = ProBonus::new(
         &config.probonus,
@@ -188,7 +199,7 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
             probonus: probonus.clone(),
         }),
     );
-    Ok(App::new(Rooms {
+    let app = App::new(Rooms {
         own_origins: config.own_origins(),
         partner,
         sign_in,
@@ -199,7 +210,8 @@ async fn rooms(config: Config, demo: Option<Demo>, clock: Clock, entropy: Entrop
         clock,
         entropy,
         store,
-    }))
+    });
+    Ok((app, timekeeper))
 }
 
 /// The keys, with what a start under another secret has to say.
@@ -270,6 +282,7 @@ impl Running {
     pub async fn stop(self) {
         self.listener.stop().await;
         self.upkeep.abort();
+        self.timekeeper.abort();
         self.app.partner.stop().await;
         self.app.sign_in.stop();
         self.app.cabinet.stop().await;

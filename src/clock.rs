@@ -1,22 +1,35 @@
 //! Time as a parameter. Everything that asks what time it is asks a [`Clock`]; tests move a manual one.
 //!
-//! Two readings exist: the wall (`now`), which may jump and is what is written down and told to people, and the steady
-//! one (`steady`), which never goes back and is what freshness, pauses and breakers compare.
+//! Three readings exist. The wall (`now`) may jump, and is what people and other systems are told. The rows' time (`now_us`) is what
+//! moments in the store are written and compared by: it never goes back, and replicas that share a store share it. The steady one
+//! (`steady`) knows no date: freshness, pauses and breakers compare it.
+
+mod pace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+use pace::Pace;
 
 /// A handle to the time. Cheap to clone; all clones of a manual clock move together.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock(Arc<Readings>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
+struct Readings {
+    source: Source,
+    /// How far the wall was set forward or back for a test (µs).
+    wall_set_us: AtomicI64,
+    rows: Pace,
+}
+
+#[derive(Debug)]
 enum Source {
     System { started: Instant },
-    Manual { start_us: i64, moved_us: Arc<AtomicI64> },
+    Manual { start_us: i64, moved_us: AtomicI64 },
 }
 
 impl Clock {
@@ -24,53 +37,57 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn system() -> Self {
-        Self(Source::System {
+        let source = Source::System {
             started: Instant::now(),
-        })
+        };
+        Self::new(source, Timestamp::now().as_microsecond())
     }
 
     /// A clock that stands at `start` until it is moved.
     #[must_use]
     pub fn manual(start: Timestamp) -> Self {
-        Self(Source::Manual {
-            start_us: start.as_microsecond(),
-            moved_us: Arc::default(),
-        })
+        let start_us = start.as_microsecond();
+        let moved_us = AtomicI64::new(0);
+        Self::new(Source::Manual { start_us, moved_us }, start_us)
+    }
+
+    fn new(source: Source, now_us: i64) -> Self {
+        Self(Arc::new(Readings {
+            source,
+            wall_set_us: AtomicI64::new(0),
+            rows: Pace::new(now_us),
+        }))
     }
 
     /// The wall clock's reading.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Source::System { .. } => Timestamp::now(),
-            Source::Manual { start_us, moved_us } => {
-                Timestamp::from_microsecond(start_us.saturating_add(moved_us.load(Ordering::SeqCst)))
-                    .unwrap_or(Timestamp::MAX)
-            }
-        }
+        Timestamp::from_microsecond(self.wall_and_steady_us().0).unwrap_or(Timestamp::MAX)
     }
 
-    /// The wall clock's reading in microseconds since the epoch, as the store keeps it.
+    /// The wall clock and the steady one in microseconds, read at once.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    pub fn wall_and_steady_us(&self) -> (i64, i64) {
+        let steady_us = self.steady_us();
+        let wall_us = match &self.0.source {
+            Source::System { .. } => Timestamp::now().as_microsecond(),
+            Source::Manual { start_us, .. } => start_us.saturating_add(steady_us),
+        };
+        let set_us = self.0.wall_set_us.load(Ordering::SeqCst);
+        (wall_us.saturating_add(set_us), steady_us)
+    }
+
+    /// The rows' time in microseconds since the epoch, as the store keeps it. It never goes back.
+    #[must_use]
     pub fn now_us(&self) -> i64 {
-        // Asked at every request: without the way through a calendar's type.
-        match &self.0 {
-            Source::System { .. } => {
-                let since = SystemTime::now()
-                    .duration_since(SystemTime::UNIX_EPOCH)
-                    .unwrap_or_default();
-                micros(since)
-            }
-            Source::Manual { .. } => self.now().as_microsecond(),
-        }
+        self.0.rows.at(self.steady_us())
     }
 
     /// Time since this clock was made; never goes back.
     #[must_use]
     pub fn steady(&self) -> Duration {
-        match &self.0 {
+        match &self.0.source {
             Source::System { started } => started.elapsed(),
             Source::Manual { moved_us, .. } => {
                 Duration::from_micros(u64::try_from(moved_us.load(Ordering::SeqCst)).unwrap_or(0))
@@ -78,17 +95,50 @@ impl Clock {
         }
     }
 
+    /// The same in microseconds.
+    #[must_use]
+    pub fn steady_us(&self) -> i64 {
+        micros(self.steady())
+    }
+
+    /// The rows' time and the steady one, read at once.
+    #[must_use]
+    pub fn now_and_steady_us(&self) -> (i64, i64) {
+        let steady_us = self.steady_us();
+        (self.0.rows.at(steady_us), steady_us)
+    }
+
+    /// Says that the true time, by which rows are written, was `true_us` when the steady clock read `steady_us`.
+    pub fn follow(&self, steady_us: i64, true_us: i64) {
+        let passed = self.steady_us().saturating_sub(steady_us);
+        self.0
+            .rows
+            .follow(steady_us.saturating_add(passed), true_us.saturating_add(passed));
+    }
+
+    /// Whether nobody but a test moves it.
+    #[must_use]
+    pub fn is_manual(&self) -> bool {
+        matches!(self.0.source, Source::Manual { .. })
+    }
+
     /// Moves a manual clock forward.
     ///
     /// # Panics
     /// On the system clock: nobody can move that.
     pub fn advance(&self, by: Duration) {
-        match &self.0 {
+        match &self.0.source {
             Source::System { .. } => panic!("the system clock cannot be moved"),
             Source::Manual { moved_us, .. } => {
                 moved_us.fetch_add(micros(by), Ordering::SeqCst);
             }
         }
+    }
+
+    /// Sets the wall forward or back, as somebody with a wrong clock does.
+    pub fn set_wall(&self, by: SignedDuration) {
+        let by_us = i64::try_from(by.as_micros()).unwrap_or(0);
+        self.0.wall_set_us.fetch_add(by_us, Ordering::SeqCst);
     }
 }
 

@@ -24,10 +24,14 @@ const SECONDS: [f64; 14] = [
 ];
 
 /// What each metric says; read by people who look at `/metrics`. A test knows of every one that is missing.
-const MEANINGS: [(&str, &str); 27] = [
+const MEANINGS: &[(&str, &str)] = &[
     (
         "cabinet_bulkhead_queue",
         "Calls to ProBonus ahead of one that waits for its turn",
+    ),
+    (
+        "cabinet_clock_offset_seconds",
+        "This machine's clock less the time that the store's rows are written by",
     ),
     ("cabinet_codes_seconds", "Time a gateway takes to accept a message"),
     ("cabinet_codes_sent_total", "Messages handed to gateways, by outcome"),
@@ -189,7 +193,7 @@ pub fn metrics() -> PrometheusHandle {
                 .expect("there are bounds")
                 .install_recorder()
                 .expect("nobody else installs a recorder");
-            for (name, meaning) in MEANINGS {
+            for &(name, meaning) in MEANINGS {
                 match name.rsplit('_').next() {
                     Some("total") => metrics::describe_counter!(name, meaning),
                     Some("seconds" | "queue") => metrics::describe_histogram!(name, meaning),

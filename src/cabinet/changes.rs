@@ -1,61 +1,84 @@
-//! Writes outdate what is in memory, here and on every other replica.
+//! Invalidation: a write moves generations in the store, and what is in memory of before goes, here and on every other replica.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Cabinet;
 use crate::model::{Guest, GuestKey};
-use crate::store::{Signal, account_subject};
+use crate::store::{Generation, Heard, Hint, StoreError, Subject};
+
+/// A write that could not be noted is noted as soon as the store is back; it is tried this often.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// By then everything that was read before it has been asked for again.
+const GIVE_UP: Duration = Duration::from_mins(10);
 
 impl Cabinet {
     /// A write happened for this guest: on every replica what was asked for before is outdated.
-    pub(super) async fn changed(&self, guest: &Guest) {
-        if self
-            .store
-            .outdate_views(&guest.key.0, self.clock.now_us())
-            .await
-            .is_err()
-        {
-            tracing::warn!("kept views could not be removed after a write; they are at most as old as their freshness");
-        }
-        // After the store's: what somebody read out of it until now goes as well.
-        self.guests.slots(guest.key).outdate();
-        if self.store.tell(Signal::GuestChanged(guest.key)).await.is_err() {
-            tracing::warn!("the other replicas could not be told of a write; they find out within ten seconds");
+    pub(super) async fn changed(self: &Arc<Self>, guest: &Guest) {
+        let moved = self.move_generations(guest.key).await;
+        self.guests.slots(guest.key).outdate(moved.as_ref().ok().copied());
+        if moved.is_err() {
+            tracing::warn!("a write could not be noted in the store; other replicas hear of it when the store is back");
+            self.tasks.spawn(note_later(self.clone(), guest.key));
         }
     }
 
-    fn heard(&self, signal: &Signal) {
-        let outdate = |guest: &GuestKey| {
-            if let Some(slots) = self.guests.present(guest) {
-                slots.outdate();
+    async fn move_generations(&self, guest: GuestKey) -> Result<Generation, StoreError> {
+        let account = self.guests.account(&guest).map(Subject::Account);
+        let subjects: Vec<Subject> = account.into_iter().chain([Subject::Guest(guest)]).collect();
+        self.store.move_generations(&subjects, self.clock.now_us()).await
+    }
+
+    fn heard(&self, hint: Hint) {
+        let outdate = |guest: GuestKey, written: Generation| {
+            if let Some(slots) = self.guests.present(&guest) {
+                slots.outdate(Some(written));
             }
-            self.watching.nudge(*guest);
+            self.watching.nudge(guest);
         };
-        match signal {
-            Signal::GuestChanged(guest) => outdate(guest),
-            Signal::AccountChanged(account) => {
-                let subject = account_subject(&self.keys, account);
-                if let Some(guest) = self.guests.owner(&subject) {
-                    outdate(&guest);
+        match hint {
+            Hint::GuestWritten(guest, written) => outdate(guest, written),
+            Hint::AccountWritten(account, written) => {
+                // First noted, then looked for: whoever learns meanwhile whose the account is finds one or the other.
+                self.guests.note_account_written(written);
+                if let Some(guest) = self.guests.owner(&account) {
+                    outdate(guest, written);
                 }
             }
-            // What a missed signal could have corrected is not shown any more; what the store keeps has seen every write.
-            Signal::Lost => self.guests.forget_all(),
-            Signal::SessionChanged(_) => {}
+            Hint::SessionEnded(_) => {}
         }
+    }
+}
+
+async fn note_later(room: Arc<Cabinet>, guest: GuestKey) {
+    let noted = async {
+        loop {
+            tokio::time::sleep(AGAIN).await;
+            if let Ok(written) = room.move_generations(guest).await {
+                room.guests.slots(guest).outdate(Some(written));
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(GIVE_UP, noted) => {}
+        () = room.stop.cancelled() => {}
     }
 }
 
 /// Hears other replicas, and this one's own partner operations.
 pub(super) async fn listen(room: Arc<Cabinet>) {
-    let mut signals = room.store.signals();
+    let mut hints = room.store.hints();
     loop {
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
+        let heard = tokio::select! {
+            heard = hints.next() => heard,
             () = room.stop.cancelled() => return,
         };
-        match signal {
-            Some(signal) => room.heard(&signal),
+        match heard {
+            Some(Heard::Hint(hint)) => room.heard(hint),
+            // Nothing is forgotten: what was looked at before the gap is looked at again before it is shown as fresh.
+            Some(Heard::Gap) => {}
             None => return,
         }
     }

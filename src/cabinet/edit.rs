@@ -45,7 +45,7 @@ impl Cabinet {
         // A version is compared with what ProBonus has now; without one, any account that is known will do.
         let renew = precondition.is_some();
         if renew {
-            self.guests.slots(guest.key).account().allow_force();
+            self.guests.slots(guest.key).account().ask_anew();
         }
         let found = self.account_seen(guest, Wish { renew, deadline }).await?;
         let seen = &found.filled.value;
@@ -64,7 +64,7 @@ impl Cabinet {
         let unsure = match written {
             Ok(()) => {
                 let written = &self.guests.slots(guest.key).written;
-                written.edited(edit, self.clock.now_us());
+                written.edited(edit, self.clock.steady_us());
                 None
             }
             Err(UpstreamError::Refused { .. }) => return Err(ViewError::Refused),
@@ -87,7 +87,7 @@ impl Cabinet {
             // ProBonus took the edit and then fell silent: what it has now is known all the same.
             (Err(_), None) => {
                 let profile = edit.applied_to_profile(seen.profile());
-                Ok(Ready::new(&profile, self.clock.now_us()))
+                Ok(Ready::new(&profile, self.read_now().as_of_us))
             }
             (Err(error), Some(_)) => Err(error),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -18,6 +18,7 @@ use super::views::{AccountSeen, BalanceSeen};
 use super::written::Written;
 use crate::keys::Tag;
 use crate::model::{CheckId, GuestKey};
+use crate::store::Generation;
 
 /// Checks of one guest that are remembered.
 const CHECKS: usize = 32;
@@ -104,12 +105,12 @@ impl GuestSlots {
         checks.entry(id.clone()).or_default().clone()
     }
 
-    /// A write happened. Checks stay: what was eaten does not change.
-    pub fn outdate(&self) {
-        self.account.outdate();
-        self.balance.outdate();
-        self.history.outdate();
-        self.whole_history.outdate();
+    /// A write moved the guest's generation; `None`: which one it is cannot be told. Checks stay: what was eaten does not change.
+    pub fn outdate(&self, written: Option<Generation>) {
+        self.account.outdate(written);
+        self.balance.outdate(written);
+        self.history.outdate(written);
+        self.whole_history.outdate(written);
     }
 
     /// Bytes it takes, about.
@@ -163,6 +164,8 @@ impl Lifecycle<GuestKey, Arc<GuestSlots>> for Leaving {
 pub(super) struct Guests {
     slots: Cache<GuestKey, Arc<GuestSlots>, Rooms, RandomState, Leaving>,
     owners: Owners,
+    /// The last write of any account that was heard of; zero: none.
+    account_written: AtomicI64,
     /// No guest counts for more than this, so that each finds room.
     most_rooms: u64,
 }
@@ -181,6 +184,7 @@ impl Guests {
             most_rooms: (slots.shard_capacity() / 4).max(1),
             slots,
             owners,
+            account_written: AtomicI64::new(0),
         }
     }
 
@@ -241,9 +245,14 @@ impl Guests {
         lock(&self.owners).get(account).copied()
     }
 
-    /// Something may have been missed: nothing in memory is sure any more.
-    pub fn forget_all(&self) {
-        self.slots.clear();
-        lock(&self.owners).clear();
+    /// Notes that some account was written.
+    pub fn note_account_written(&self, written: Generation) {
+        self.account_written.fetch_max(written.0, Ordering::SeqCst);
+    }
+
+    /// The last write of any account that was heard of.
+    pub fn account_written(&self) -> Option<Generation> {
+        let written = self.account_written.load(Ordering::SeqCst);
+        (written > 0).then_some(Generation(written))
     }
 }

@@ -41,7 +41,7 @@ use crate::config::{CacheConfig, ProgramConfig};
 use crate::keys::Keys;
 use crate::model::GroupId;
 use crate::probonus::{ProBonus, UpstreamError};
-use crate::store::{SharedStore, StoreError};
+use crate::store::{SharedStore, StoreError, UNHEARD_US};
 
 /// Why a view cannot be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +94,7 @@ pub enum ViewError {
 }
 
 /// How long it is remembered that a guest has no account (µs).
-const ABSENT_US: i64 = 15_000_000;
+const ABSENT_US: i64 = UNHEARD_US;
 
 /// A pause that ProBonus asks for is obeyed up to this (µs): when it is back, guests see it soon.
 const LONGEST_PAUSE_US: i64 = 10_000_000;

@@ -8,10 +8,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::counters::Counted;
-use super::slot::{Ages, Fetch, Filled, News, Running, Slot, Step};
+use super::saved::Read;
+use super::slot::{Ages, Current, Fetch, Filled, News, Running, Slot, Step};
 use super::{Cabinet, Shown, Source, ViewError, Wish};
 use crate::clock::{Deadline, micros};
+use crate::keys::Tag;
 use crate::model::Guest;
+use crate::store::{Checked, Generation};
 
 /// A kind of view: how it is asked for, kept, and made.
 #[async_trait]
@@ -53,8 +56,11 @@ pub(super) struct Found<V> {
 
 impl Cabinet {
     pub(super) fn ages<V: View>(&self) -> Ages {
-        let stale_us = micros(self.config.cache.stale_for);
-        Ages::new(V::fresh_us(self), stale_us, !self.store.hears_others())
+        Ages {
+            fresh_us: V::fresh_us(self),
+            stale_us: micros(self.config.cache.stale_for),
+            period: self.store.period(),
+        }
     }
 
     /// Reads a view through its slot.
@@ -85,7 +91,7 @@ impl Cabinet {
                 source: Source::Hit,
             })
         };
-        match slot.step(ages, wish.renew, self.clock.now_us()) {
+        match slot.step(ages, wish.renew, self.clock.steady_us()) {
             Step::Show(filled) => hit(filled),
             Step::ShowAndFetch(filled, fetch) => {
                 let deadline = wish.deadline.in_background();
@@ -114,7 +120,7 @@ impl Cabinet {
         deadline: Deadline,
     ) -> Result<Found<V>, ViewError> {
         loop {
-            let fallback = slot.last(ages, self.clock.now_us()).is_some();
+            let fallback = slot.last(ages, self.clock.steady_us()).is_some();
             let error = match running.news(deadline.instant(), fallback).await {
                 News::Ended(Ok(filled)) => {
                     let source = if mine { Source::Miss } else { Source::Coalesced };
@@ -124,7 +130,7 @@ impl Cabinet {
                 News::Seeded => continue,
                 News::Late => ViewError::Unavailable { retry_after_s: 1 },
             };
-            return last_good(slot.last(ages, self.clock.now_us()), error);
+            return last_good(slot.last(ages, self.clock.steady_us()), error);
         }
     }
 
@@ -141,12 +147,13 @@ impl Cabinet {
         let span = tracing::Span::current();
         let work = async move {
             let result = cabinet.fetched(&guest, &slot, &key, &fetch, wish).await;
-            slot.fill(fetch, result, cabinet.ages::<V>(), cabinet.clock.now_us());
+            slot.fill(fetch, result, cabinet.clock.steady_us());
             cabinet.guests.weigh(guest.key);
         };
         tokio::spawn(tracing::Instrument::instrument(work, span));
     }
 
+    /// What the fetch finds: what is known and still current, what another replica left in the store, or what ProBonus says now.
     async fn fetched<V: View>(
         self: &Arc<Self>,
         guest: &Guest,
@@ -154,28 +161,99 @@ impl Cabinet {
         key: &V::Key,
         fetch: &Fetch<V>,
         wish: Wish,
-    ) -> Result<Filled<V>, ViewError> {
+    ) -> Result<Current<V>, ViewError> {
         let ages = self.ages::<V>();
         let name = V::kept_name(self, key);
+        let before = self.before_asking(guest);
+        let now_us = before.checked.at_us;
         // Alone, what this process knows is all there is to know.
-        let others_may_know = self.store.is_shared() || slot.last(ages, self.clock.now_us()).is_none();
-        if others_may_know && let Some((kept, as_of_us)) = self.kept::<V::Kept>(guest, &name).await {
-            let made = || Filled::new(V::make(self, guest, &kept, as_of_us), as_of_us);
-            if !wish.renew && self.clock.now_us() - as_of_us < ages.fresh_us {
-                return Ok(made());
-            }
-            slot.seed(fetch, made());
+        let others_may_know = self.store.is_shared() || slot.last(ages, now_us).is_none();
+        let known = self.known(guest, others_may_know.then_some(name.as_str())).await;
+        let Some(known) = known else {
+            return self.asked(guest, key, &name, before, None, wish).await;
+        };
+        let generation = Some(known.generation);
+        slot.asks_under(fetch, known.generation);
+        let fresh = slot.fresh(ages, now_us).filter(|_| !wish.renew);
+        if let Some(fresh) = fresh.filter(|fresh| fresh.generation >= known.written.max(Some(FIRST))) {
+            return Ok(Current {
+                generation,
+                checked: before.checked,
+                ..fresh
+            });
         }
-        let asked_at_us = self.clock.now_us();
+        if let Some((kept, read)) = self.opened::<V::Kept>(guest, &name, &known, ages.fresh_us) {
+            let made = V::make(self, guest, &kept, read.as_of_us);
+            let copy = self.current(guest, made, read, generation, before);
+            if !wish.renew && now_us - read.steady_us < ages.fresh_us {
+                return Ok(copy);
+            }
+            slot.seed(fetch, copy);
+        }
+        self.asked(guest, key, &name, before, generation, wish).await
+    }
+
+    /// Asks ProBonus, under a generation of the store if that is known.
+    async fn asked<V: View>(
+        self: &Arc<Self>,
+        guest: &Guest,
+        key: &V::Key,
+        name: &str,
+        before: Before,
+        generation: Option<Generation>,
+        wish: Wish,
+    ) -> Result<Current<V>, ViewError> {
         let deadline = wish.deadline.lasting(self.config.fetch_time);
         let kept = V::ask(self, guest, key, Wish { deadline, ..wish }).await?;
-        let as_of_us = self.clock.now_us();
+        let read = self.read_now();
         // Made before it is kept: it is kept under the account that it tells.
-        let made = V::make(self, guest, &kept, as_of_us);
-        self.keep(guest, &name, &kept, asked_at_us, as_of_us);
-        Ok(Filled::new(made, as_of_us))
+        let made = V::make(self, guest, &kept, read.as_of_us);
+        if let Some(generation) = generation {
+            self.keep(guest, name, &kept, read, generation);
+        }
+        Ok(self.current(guest, made, read, generation, before))
+    }
+
+    /// Taken before the store is asked: from here on hints tell.
+    fn before_asking(&self, guest: &Guest) -> Before {
+        Before {
+            account: self.guests.account(&guest.key),
+            checked: Checked {
+                at_us: self.clock.steady_us(),
+                period: self.store.period(),
+            },
+        }
+    }
+
+    /// What was read under `generation`. If it told whose account the guest has, hints of that account may have gone to nobody: then the
+    /// store is asked once more.
+    fn current<V>(
+        &self,
+        guest: &Guest,
+        value: V,
+        read: Read,
+        generation: Option<Generation>,
+        before: Before,
+    ) -> Current<V> {
+        let named = self.guests.account(&guest.key) != before.account;
+        let missed = named && self.guests.account_written() > generation;
+        Current {
+            filled: Arc::new(Filled::new(value, read.as_of_us, read.steady_us)),
+            generation,
+            checked: if missed { Checked::NEVER } else { before.checked },
+        }
     }
 }
+
+/// What was the case before the store and ProBonus were asked.
+#[derive(Clone, Copy)]
+struct Before {
+    account: Option<Tag>,
+    checked: Checked,
+}
+
+/// The generation of before any write.
+const FIRST: Generation = Generation(0);
 
 fn last_good<V>(last: Option<Arc<Filled<V>>>, error: ViewError) -> Result<Found<V>, ViewError> {
     match last {

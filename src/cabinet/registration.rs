@@ -107,17 +107,17 @@ impl Cabinet {
         };
         if let Some(created) = &created {
             let written = &self.guests.slots(guest.key).written;
-            written.signed_up(created.clone(), self.clock.now_us());
+            written.signed_up(created.clone(), self.clock.steady_us());
         }
         self.changed(guest).await;
         let wish = Wish { renew: false, deadline };
         let ready = match (self.account_seen(guest, wish).await, created) {
             (Ok(found), _) => found.filled.value.profile_ready.clone(),
             // ProBonus made it and then fell silent: what it has is known all the same.
-            (Err(_), Some(created)) => Ready::new(&self.profile_of(guest, &created), self.clock.now_us()),
+            (Err(_), Some(created)) => Ready::new(&self.profile_of(guest, &created), self.read_now().as_of_us),
             (Err(absent), None) => {
                 // Nobody should hear for long that there is none: it may have been made and not be shown yet.
-                self.guests.slots(guest.key).outdate();
+                self.guests.slots(guest.key).outdate(None);
                 let failed = failed.filter(|_| absent == ViewError::AccountAbsent);
                 return Err(failed.map_or(ViewError::InProgress, ViewError::from));
             }

@@ -12,7 +12,7 @@ use super::Cabinet;
 use crate::clock::micros;
 use crate::keys::{Keys, Purpose};
 use crate::model::{Guest, GuestKey};
-use crate::store::{SharedStore, ViewRow};
+use crate::store::{Generation, Known, SharedStore, ViewRow};
 
 /// Views waiting to be kept; more are dropped and counted.
 const QUEUE: usize = 2048;
@@ -33,9 +33,24 @@ struct Save {
     account: Vec<u8>,
     view: String,
     plain: Vec<u8>,
-    as_of_us: i64,
-    asked_at_us: i64,
+    read: Read,
+    generation: Generation,
 }
+
+/// When ProBonus was read.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "every moment says its unit")]
+pub(super) struct Read {
+    /// By the wall clock: what guests are told.
+    pub as_of_us: i64,
+    /// By the steady clock of this process.
+    pub steady_us: i64,
+    /// By the rows' time.
+    row_us: i64,
+}
+
+/// Replicas share the rows' time to within this (µs).
+const APART_US: i64 = 1_000_000;
 
 /// The end of the queue.
 pub(super) struct Saver {
@@ -51,9 +66,10 @@ impl Saver {
                 let row = ViewRow {
                     account: save.account,
                     sealed: keys.seal(Purpose::View, &bound_to(save.guest, &save.view), &save.plain),
-                    as_of_us: save.as_of_us,
+                    as_of_us: save.read.as_of_us,
+                    read_at_us: save.read.row_us,
                 };
-                let kept = store.keep_view(save.guest, &save.view, &row, save.asked_at_us).await;
+                let kept = store.keep_view(save.guest, &save.view, &row, save.generation).await;
                 if kept.is_err() {
                     metrics::counter!("cabinet_views_not_kept_total", "why" => "store").increment(1);
                 }
@@ -99,21 +115,52 @@ fn bound_to(guest: GuestKey, view: &str) -> Vec<u8> {
 }
 
 impl Cabinet {
-    /// What the store keeps of a view, with the moment ProBonus said it.
-    pub(super) async fn kept<K: DeserializeOwned>(&self, guest: &Guest, view: &str) -> Option<(K, i64)> {
-        let asked = self.store.view(guest.key, view);
-        let row = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
+    /// ProBonus was read now.
+    pub(super) fn read_now(&self) -> Read {
+        let (row_us, steady_us) = self.clock.now_and_steady_us();
+        Read {
+            as_of_us: self.clock.now().as_microsecond(),
+            steady_us,
+            row_us,
+        }
+    }
+
+    /// What the store knows of a guest, with the copy of one of their views; `None` when it does not say in time.
+    pub(super) async fn known(&self, guest: &Guest, view: Option<&str>) -> Option<Known> {
+        let asked = self.store.known(guest.key, self.guests.account(&guest.key), view);
+        tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()
+    }
+
+    /// The copy of a view, with the moment ProBonus said it. One of a moment yet to come is as old as what is just not fresh any more.
+    pub(super) fn opened<K: DeserializeOwned>(
+        &self,
+        guest: &Guest,
+        view: &str,
+        known: &Known,
+        fresh_us: i64,
+    ) -> Option<(K, Read)> {
+        let row = known.copy.as_ref()?;
         let plain = self.keys.open(Purpose::View, &bound_to(guest.key, view), &row.sealed)?;
         let kept = serde_json::from_slice(&plain).ok()?;
         // What is shown of an account must be found when another replica tells that the account changed.
         if let Ok(account) = row.account.as_slice().try_into() {
             self.guests.owns(account, guest.key);
         }
-        Some((kept, row.as_of_us))
+        let (now_us, steady_us) = self.clock.now_and_steady_us();
+        let age_us = match now_us.saturating_sub(row.read_at_us) {
+            unknown if unknown < -APART_US => fresh_us,
+            age_us => age_us.max(0),
+        };
+        let read = Read {
+            as_of_us: row.as_of_us,
+            steady_us: steady_us.saturating_sub(age_us),
+            row_us: row.read_at_us,
+        };
+        Some((kept, read))
     }
 
-    /// Leaves a view to be kept.
-    pub(super) fn keep(&self, guest: &Guest, view: &str, kept: &impl Serialize, asked_at_us: i64, as_of_us: i64) {
+    /// Leaves a view that was asked for under `generation` to be kept.
+    pub(super) fn keep(&self, guest: &Guest, view: &str, kept: &impl Serialize, read: Read, generation: Generation) {
         let Ok(plain) = serde_json::to_vec(kept) else { return };
         if plain.len() > MAX_VIEW {
             metrics::counter!("cabinet_views_not_kept_total", "why" => "size").increment(1);
@@ -124,8 +171,8 @@ impl Cabinet {
             account: self.guests.account(&guest.key).map_or_else(Vec::new, Vec::from),
             view: view.to_owned(),
             plain,
-            as_of_us,
-            asked_at_us,
+            read,
+            generation,
         });
     }
 }
@@ -138,12 +185,20 @@ pub(super) async fn tidy(room: Arc<Cabinet>) {
             _ = beat.tick() => {}
             () = room.stop.cancelled() => return,
         }
-        // A write is remembered for longer than any answer from before it may be under way.
+        let now_us = room.clock.now_us();
         let kept_for = micros(room.config.cache.stale_for.max(BEAT));
-        let before_us = room.clock.now_us().saturating_sub(kept_for);
+        let before_us = now_us.saturating_sub(kept_for);
         while room
             .store
             .prune_views(before_us, BATCH)
+            .await
+            .is_ok_and(|removed| removed >= BATCH.unsigned_abs())
+        {}
+        // A write is remembered for longer than anything read before it may be kept or shown.
+        let before_us = now_us.saturating_sub(kept_for.saturating_mul(2));
+        while room
+            .store
+            .prune_generations(before_us, BATCH)
             .await
             .is_ok_and(|removed| removed >= BATCH.unsigned_abs())
         {}

@@ -1,6 +1,7 @@
 //! One view of one guest in memory: how fresh it is, who fetches it, what is shown when that fails.
 //!
-//! Nothing here waits while it holds the lock. Time is our clock's; only waiting for an answer is in real time.
+//! Nothing here waits while it holds the lock. Ages are told by the steady clock, in microseconds; only waiting for an answer is in real
+//! time. What is known carries the generation that it was read under: a write outdates what is of before, and nothing else.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ViewError;
+use crate::store::{Checked, Generation, Period};
 
 /// Between one and so many times its freshness a known value is shown at once while one refresh runs.
 const REVALIDATE: i64 = 4;
@@ -23,9 +25,6 @@ const FORCE_US: i64 = 3_000_000;
 /// Longer ago than any moment (µs), and still far from the end of numbers.
 const NEVER_US: i64 = i64::MIN / 2;
 
-/// Without signals of other replicas nothing is sure for longer than this (µs).
-const DEAF_US: i64 = 10_000_000;
-
 /// With a last good value at hand nobody waits for a newer one that was asked for longer ago than this.
 const PATIENCE: Duration = Duration::from_millis(1200);
 
@@ -36,18 +35,21 @@ const JITTER: i64 = 10;
 #[derive(Debug)]
 pub(super) struct Filled<V> {
     pub value: V,
-    /// When the answer came, in microseconds.
+    /// When the answer came, by the wall clock: what guests are told.
     pub as_of_us: i64,
+    /// The same by the steady clock.
+    pub read_at_us: i64,
     /// No other value of this process has it: what is made of a value is recognised by it.
     pub serial: u64,
 }
 
 impl<V> Filled<V> {
-    pub fn new(value: V, as_of_us: i64) -> Self {
+    pub fn new(value: V, as_of_us: i64, read_at_us: i64) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             value,
             as_of_us,
+            read_at_us,
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -62,6 +64,26 @@ impl<V> Filled<V> {
         let scattered = self.serial.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
         fresh_us - i64::try_from(scattered).unwrap_or(0) % spread
     }
+
+    fn age_us(&self, now_us: i64) -> i64 {
+        now_us.saturating_sub(self.read_at_us)
+    }
+}
+
+/// What is known: a value, the generation it was read under, and when the store last said that nothing was written since.
+#[derive(Debug)]
+pub(super) struct Current<V> {
+    pub filled: Arc<Filled<V>>,
+    /// `None`: the store could not be asked.
+    pub generation: Option<Generation>,
+    pub checked: Checked,
+}
+
+impl<V> Clone for Current<V> {
+    fn clone(&self) -> Self {
+        let filled = self.filled.clone();
+        Self { filled, ..*self }
+    }
 }
 
 pub(super) type Outcome<V> = Option<Result<Arc<Filled<V>>, ViewError>>;
@@ -70,8 +92,8 @@ pub(super) type Outcome<V> = Option<Result<Arc<Filled<V>>, ViewError>>;
 pub(super) struct Slot<V>(Mutex<State<V>>);
 
 struct State<V> {
-    last: Option<Arc<Filled<V>>>,
-    /// Counts writes: the answer to a question from before one is not kept.
+    last: Option<Current<V>>,
+    /// Counts the writes that outdated something here: the answer to a question from before one is not kept.
     epoch: u64,
     busy: Option<Box<Busy<V>>>,
 }
@@ -87,6 +109,8 @@ struct Busy<V> {
 pub(super) struct Running<V> {
     outcome: watch::Receiver<Outcome<V>>,
     began: Instant,
+    /// The generation that ProBonus is asked under, once that is known.
+    generation: Option<Generation>,
 }
 
 impl<V> Clone for Running<V> {
@@ -111,19 +135,8 @@ impl<V> Default for Busy<V> {
 pub(super) struct Ages {
     pub fresh_us: i64,
     pub stale_us: i64,
-    /// Whether a write of another replica may have gone unheard: then a value is not shown while it is renewed.
-    pub deaf: bool,
-}
-
-impl Ages {
-    pub fn new(fresh_us: i64, stale_us: i64, deaf: bool) -> Self {
-        let fresh_us = if deaf { fresh_us.min(DEAF_US) } else { fresh_us };
-        Self {
-            fresh_us,
-            stale_us,
-            deaf,
-        }
-    }
+    /// Through which hints of writes are heard: a write of another replica may have gone unheard, and then the store is asked first.
+    pub period: Period,
 }
 
 /// What to do about a request.
@@ -174,7 +187,7 @@ impl<V> Slot<V> {
 
     /// What is remembered, measured by `measure`.
     pub fn weight(&self, measure: impl Fn(&V) -> usize) -> usize {
-        self.state().last.as_ref().map_or(0, |last| measure(&last.value))
+        self.state().last.as_ref().map_or(0, |last| measure(&last.filled.value))
     }
 
     /// Decides.
@@ -185,9 +198,9 @@ impl<V> Slot<V> {
         let force = force && now_us - state.forced_at_us() >= FORCE_US;
         if !force
             && !joins
-            && let Some(last) = &state.last
+            && let Some(last) = state.sure(ages, now_us)
         {
-            if now_us - last.as_of_us < last.fresh_us(ages.fresh_us) {
+            if last.age_us(now_us) < last.fresh_us(ages.fresh_us) {
                 return Step::Show(last.clone());
             }
             if let Some(last) = state.shown_meanwhile(ages, now_us) {
@@ -212,73 +225,87 @@ impl<V> Slot<V> {
         Step::Wait(running, fetch)
     }
 
-    /// The next pull to refresh asks, however recent the one before.
-    pub fn allow_force(&self) {
-        if let Some(busy) = &mut self.state().busy {
+    /// Whoever asks from now on waits for an answer to a question from now on: neither the one under way nor the pause between two pulls
+    /// to refresh will do.
+    pub fn ask_anew(&self) {
+        let mut state = self.state();
+        state.epoch += 1;
+        if let Some(busy) = &mut state.busy {
+            busy.running = None;
             busy.forced_at_us = NEVER_US;
+        }
+    }
+
+    /// What is known, when only whether it was outdated is in question.
+    pub fn fresh(&self, ages: Ages, now_us: i64) -> Option<Current<V>> {
+        let state = self.state();
+        let last = state.last.as_ref()?;
+        let fresh = last.filled.age_us(now_us) < last.filled.fresh_us(ages.fresh_us);
+        fresh.then(|| last.clone())
+    }
+
+    /// The fetch asks under `generation`: a write of before, of which a hint comes late, does not outdate it.
+    pub fn asks_under(&self, fetch: &Fetch<V>, generation: Generation) {
+        let mut state = self.state();
+        if state.epoch == fetch.epoch
+            && let Some(running) = state.busy.as_mut().and_then(|busy| busy.running.as_mut())
+        {
+            running.generation = Some(generation);
         }
     }
 
     /// The fetch ended; whether its answer was kept.
     #[expect(clippy::needless_pass_by_value, reason = "the duty to fetch ends here")]
-    pub fn fill(
-        &self,
-        fetch: Fetch<V>,
-        result: Result<Filled<V>, ViewError>,
-        ages: Ages,
-        now_us: i64,
-    ) -> Option<Arc<Filled<V>>> {
+    pub fn fill(&self, fetch: Fetch<V>, result: Result<Current<V>, ViewError>, now_us: i64) -> bool {
         let mut state = self.state();
         let current = state.epoch == fetch.epoch;
-        let result = result.map(Arc::new);
-        let kept = match &result {
-            Ok(filled) if current => {
-                let newer = state.last.as_ref().is_none_or(|last| last.as_of_us <= filled.as_of_us);
-                if newer {
-                    state.last = Some(filled.clone());
-                }
-                state.busy().failure = None;
-                Some(filled.clone())
-            }
-            Err(error) if current => {
-                let longest = if ages.deaf { DEAF_US } else { i64::MAX };
-                let pause = error.pause_us(PAUSE_US).map(|pause| pause.min(longest));
-                state.busy().failure = pause.map(|pause| (*error, now_us + pause));
-                if *error == ViewError::AccountAbsent {
-                    state.last = None;
-                }
-                None
-            }
-            _ => None,
-        };
         if current {
+            match &result {
+                Ok(known) => {
+                    state.last = Some(known.clone());
+                    state.busy().failure = None;
+                }
+                Err(error) => {
+                    let pause = error.pause_us(PAUSE_US);
+                    state.busy().failure = pause.map(|pause| (*error, now_us + pause));
+                    if *error == ViewError::AccountAbsent {
+                        state.last = None;
+                    }
+                }
+            }
             state.busy().running = None;
             state.rest(now_us);
         }
         drop(state);
-        let _ = fetch.sender.send(Some(result));
+        let kept = current && result.is_ok();
+        let _ = fetch.sender.send(Some(result.map(|known| known.filled)));
         kept
     }
 
     /// An older value from the store, to fall back on while the fetch goes on; those who wait hear of it.
-    pub fn seed(&self, fetch: &Fetch<V>, filled: Filled<V>) {
+    pub fn seed(&self, fetch: &Fetch<V>, known: Current<V>) {
         let mut state = self.state();
-        let newer = state.last.as_ref().is_none_or(|last| last.as_of_us < filled.as_of_us);
-        if newer && state.epoch == fetch.epoch {
-            state.last = Some(Arc::new(filled));
+        let last = state.last.as_ref().map(|last| last.filled.read_at_us);
+        if state.epoch == fetch.epoch && last.is_none_or(|last| last < known.filled.read_at_us) {
+            state.last = Some(known);
             drop(state);
             fetch.sender.send_modify(|_| ());
         }
     }
 
-    /// A write happened: what is known, and what is being asked, is of before.
-    pub fn outdate(&self) {
+    /// A write moved the generation to `written`: what is known, and what is being asked, is of before, unless it was asked for under that
+    /// generation. `None`: which one it is cannot be told.
+    pub fn outdate(&self, written: Option<Generation>) {
+        let before = |generation: Option<Generation>| written.is_none() || generation < written;
         let mut state = self.state();
-        state.epoch += 1;
-        state.last = None;
-        if let Some(busy) = &mut state.busy {
-            busy.failure = None;
+        if state.last.as_ref().is_some_and(|last| before(last.generation)) {
+            state.last = None;
+        }
+        let Some(busy) = &mut state.busy else { return };
+        busy.failure = None;
+        if busy.running.as_ref().is_some_and(|running| before(running.generation)) {
             busy.running = None;
+            state.epoch += 1;
         }
     }
 }
@@ -292,11 +319,17 @@ impl<V> State<V> {
         self.busy.as_ref()?.failure
     }
 
+    /// What is known, when no write of it can have gone unheard.
+    fn sure(&self, ages: Ages, now_us: i64) -> Option<&Arc<Filled<V>>> {
+        let last = self.last.as_ref()?;
+        last.checked.is_sure(ages.period, now_us).then_some(&last.filled)
+    }
+
     /// Between one and [`REVALIDATE`] times its freshness, when nothing speaks against ProBonus answering.
     fn shown_meanwhile(&self, ages: Ages, now_us: i64) -> Option<Arc<Filled<V>>> {
-        let last = self.last.as_ref()?;
-        let young = now_us - last.as_of_us < ages.fresh_us.saturating_mul(REVALIDATE);
-        (young && !ages.deaf && self.failure().is_none()).then(|| last.clone())
+        let last = self.sure(ages, now_us)?;
+        let young = last.age_us(now_us) < ages.fresh_us.saturating_mul(REVALIDATE);
+        (young && self.failure().is_none()).then(|| last.clone())
     }
 
     /// A fetch that died without a word counts as none.
@@ -319,10 +352,8 @@ impl<V> State<V> {
     }
 
     fn usable(&self, ages: Ages, now_us: i64) -> Option<Arc<Filled<V>>> {
-        self.last
-            .as_ref()
-            .filter(|last| now_us - last.as_of_us < ages.stale_us)
-            .cloned()
+        let last = &self.last.as_ref()?.filled;
+        (last.age_us(now_us) < ages.stale_us).then(|| last.clone())
     }
 
     /// Takes on the duty to fetch, unless somebody has it.
@@ -334,6 +365,7 @@ impl<V> State<V> {
         self.busy().running = Some(Running {
             outcome,
             began: Instant::now(),
+            generation: None,
         });
         let epoch = self.epoch;
         Some(Fetch { sender, epoch })
@@ -375,15 +407,25 @@ impl<V> Running<V> {
 mod tests {
     use super::*;
 
+    const HEARD: Period = Period::of_number(1);
     const AGES: Ages = Ages {
         fresh_us: 1_000_000,
         stale_us: 100_000_000,
-        deaf: false,
+        period: HEARD,
     };
 
+    /// Read at `at_us`, under the first generation.
+    fn filled(value: u32, at_us: i64) -> Result<Current<u32>, ViewError> {
+        read_under(value, at_us, 0)
+    }
+
     #[expect(clippy::unnecessary_wraps, reason = "as a fetch gives it")]
-    fn filled(value: u32, as_of_us: i64) -> Result<Filled<u32>, ViewError> {
-        Ok(Filled::new(value, as_of_us))
+    fn read_under(value: u32, at_us: i64, generation: i64) -> Result<Current<u32>, ViewError> {
+        Ok(Current {
+            filled: Arc::new(Filled::new(value, 0, at_us)),
+            generation: Some(Generation(generation)),
+            checked: Checked { at_us, period: HEARD },
+        })
     }
 
     fn fetch(step: Step<u32>) -> Fetch<u32> {
@@ -401,14 +443,14 @@ mod tests {
             matches!(slot.step(AGES, false, 0), Step::Wait(_, None)),
             "the second waits for the first"
         );
-        slot.fill(first, filled(1, 0), AGES, 0);
+        slot.fill(first, filled(1, 0), 0);
         assert!(matches!(slot.step(AGES, false, 899_999), Step::Show(_)));
         let second = fetch(slot.step(AGES, false, 1_000_000));
         assert!(
             matches!(slot.step(AGES, false, 1_000_000), Step::Show(_)),
             "shown while it is renewed"
         );
-        slot.fill(second, filled(2, 1_000_000), AGES, 1_000_000);
+        slot.fill(second, filled(2, 1_000_000), 1_000_000);
         assert!(
             matches!(slot.step(AGES, false, 5_000_000), Step::Wait(_, Some(_))),
             "too old to be shown at once"
@@ -419,15 +461,78 @@ mod tests {
     fn an_answer_from_before_a_write_is_not_kept() {
         let slot = Slot::default();
         let before = fetch(slot.step(AGES, false, 0));
-        slot.outdate();
+        slot.outdate(None);
         let after = fetch(slot.step(AGES, false, 0));
-        assert!(slot.fill(before, filled(1, 0), AGES, 0).is_none());
+        assert!(!slot.fill(before, filled(1, 0), 0));
         assert!(slot.last(AGES, 0).is_none());
         assert!(
             matches!(slot.step(AGES, false, 0), Step::Wait(_, None)),
             "the newer fetch goes on"
         );
-        slot.fill(after, filled(2, 0), AGES, 0);
+        slot.fill(after, filled(2, 0), 0);
+        assert_eq!(slot.last(AGES, 0).expect("kept").value, 2);
+    }
+
+    #[test]
+    fn a_hint_that_comes_late_outdates_nothing_that_was_read_after_its_write() {
+        let slot = Slot::default();
+        let after = fetch(slot.step(AGES, false, 0));
+        slot.asks_under(&after, Generation(5));
+        slot.outdate(Some(Generation(5)));
+        assert!(slot.fill(after, read_under(1, 0, 5), 0));
+        slot.outdate(Some(Generation(5)));
+        assert_eq!(slot.last(AGES, 0).expect("kept").value, 1);
+        let before = fetch(slot.step(AGES, false, 2_000_000));
+        slot.asks_under(&before, Generation(5));
+        slot.outdate(Some(Generation(6)));
+        assert!(slot.last(AGES, 0).is_none());
+        assert!(!slot.fill(before, read_under(1, 0, 5), 0));
+    }
+
+    #[test]
+    fn without_hints_the_store_is_asked_before_a_value_is_shown_as_fresh_and_the_value_stays() {
+        let slot = Slot::default();
+        let first = fetch(slot.step(AGES, false, 0));
+        slot.fill(first, filled(1, 0), 0);
+        let minute = Ages {
+            fresh_us: 60_000_000,
+            ..AGES
+        };
+        let unheard = Ages {
+            period: Period::NONE,
+            ..minute
+        };
+        assert!(matches!(slot.step(unheard, false, 9_999_999), Step::Show(_)));
+        let looked = fetch(slot.step(unheard, false, 10_000_000));
+        let known = slot
+            .fresh(unheard, 10_000_000)
+            .expect("only its being current is in question");
+        slot.fill(looked, Err(ViewError::Unavailable { retry_after_s: 1 }), 10_000_000);
+        assert!(matches!(
+            slot.step(unheard, false, 10_000_001),
+            Step::Failed(Some(_), _)
+        ));
+        let again = fetch(slot.step(unheard, false, 20_000_000));
+        let checked = Checked {
+            at_us: 20_000_000,
+            period: Period::NONE,
+        };
+        slot.fill(again, Ok(Current { checked, ..known }), 20_000_000);
+        assert!(matches!(slot.step(unheard, false, 29_999_999), Step::Show(_)));
+        assert!(
+            matches!(slot.step(minute, false, 30_000_000), Step::Wait(_, Some(_))),
+            "hints were missed"
+        );
+    }
+
+    #[test]
+    fn an_answer_asked_for_anew_is_of_now() {
+        let slot = Slot::default();
+        let before = fetch(slot.step(AGES, false, 0));
+        slot.ask_anew();
+        let anew = fetch(slot.step(AGES, true, 0));
+        assert!(slot.fill(anew, filled(2, 0), 0));
+        assert!(!slot.fill(before, filled(1, 0), 0));
         assert_eq!(slot.last(AGES, 0).expect("kept").value, 2);
     }
 
@@ -435,14 +540,14 @@ mod tests {
     fn a_failure_pauses_and_shows_the_last_good_value() {
         let slot = Slot::default();
         let first = fetch(slot.step(AGES, false, 0));
-        slot.fill(first, filled(1, 0), AGES, 0);
+        slot.fill(first, filled(1, 0), 0);
         let second = fetch(slot.step(AGES, false, 50_000_000));
         let down = ViewError::Unavailable { retry_after_s: 1 };
-        slot.fill(second, Err(down), AGES, 50_000_000);
+        slot.fill(second, Err(down), 50_000_000);
         assert!(matches!(slot.step(AGES, false, 50_000_001), Step::Failed(Some(_), _)));
         assert!(matches!(slot.step(AGES, false, 53_000_000), Step::Wait(_, Some(_))));
         let third = fetch(slot.step(AGES, true, 200_000_000).into_new(&slot));
-        slot.fill(third, Err(ViewError::Nonsense), AGES, 200_000_000);
+        slot.fill(third, Err(ViewError::Nonsense), 200_000_000);
         assert!(
             matches!(slot.step(AGES, false, 200_000_000), Step::Wait(_, Some(_))),
             "nonsense is not remembered"
@@ -451,7 +556,7 @@ mod tests {
 
     #[test]
     fn a_crowd_that_came_at_once_is_not_renewed_at_once() {
-        let values: Vec<_> = (0..1000).map(|_| Filled::new((), 0)).collect();
+        let values: Vec<_> = (0..1000).map(|_| Filled::new((), 0, 0)).collect();
         let fresh: Vec<i64> = values.iter().map(|value| value.fresh_us(1_000_000)).collect();
         assert!(fresh.iter().all(|fresh| (900_000..=1_000_000).contains(fresh)));
         for tenth in 0..10 {
@@ -466,7 +571,7 @@ mod tests {
         fn into_new(self, slot: &Slot<u32>) -> Self {
             match self {
                 Self::Wait(_, None) => {
-                    slot.outdate();
+                    slot.outdate(None);
                     slot.step(AGES, false, 200_000_000)
                 }
                 step => step,
@@ -478,9 +583,9 @@ mod tests {
     fn a_pull_to_refresh_asks_at_most_once_in_three_seconds() {
         let slot = Slot::default();
         let first = fetch(slot.step(AGES, false, 0));
-        slot.fill(first, filled(1, 0), AGES, 0);
+        slot.fill(first, filled(1, 0), 0);
         let forced = fetch(slot.step(AGES, true, 1));
-        slot.fill(forced, filled(2, 1), AGES, 1);
+        slot.fill(forced, filled(2, 1), 1);
         assert!(matches!(slot.step(AGES, true, 2), Step::Show(_)));
         assert!(matches!(slot.step(AGES, true, 3_000_001), Step::Wait(_, Some(_))));
     }
@@ -489,15 +594,15 @@ mod tests {
     fn who_has_no_account_and_pulls_to_refresh_is_asked_for_again() {
         let slot = Slot::default();
         let first = fetch(slot.step(AGES, false, 0));
-        slot.fill(first, Err(ViewError::AccountAbsent), AGES, 0);
+        slot.fill(first, Err(ViewError::AccountAbsent), 0);
         assert!(matches!(slot.step(AGES, false, 1), Step::Failed(None, _)));
         let forced = fetch(slot.step(AGES, true, 1));
-        slot.fill(forced, Err(ViewError::AccountAbsent), AGES, 1);
+        slot.fill(forced, Err(ViewError::AccountAbsent), 1);
         assert!(
             matches!(slot.step(AGES, true, 2), Step::Failed(None, _)),
             "at most once in 3 s"
         );
-        slot.allow_force();
+        slot.ask_anew();
         assert!(matches!(slot.step(AGES, true, 2), Step::Wait(_, Some(_))));
     }
 }

@@ -169,7 +169,7 @@ impl Cabinet {
     ) -> Result<Option<Account>, ViewError> {
         let told = self.probonus.find_by_phone(&guest.phone, deadline).await?;
         let written = &self.guests.slots(guest.key).written;
-        Ok(written.shown_in(told, self.clock.now_us()))
+        Ok(written.shown_in(told, self.clock.steady_us()))
     }
 
     /// The id of the guest's account. Ids do not change, so any account that may still be shown will do.
@@ -183,7 +183,7 @@ impl Cabinet {
 
     pub(super) fn known_account(&self, guest: &Guest) -> Option<AccountId> {
         let slot = self.guests.slots(guest.key).account();
-        let last = slot.last(self.ages::<AccountSeen>(), self.clock.now_us())?;
+        let last = slot.last(self.ages::<AccountSeen>(), self.clock.steady_us())?;
         Some(last.value.id.clone())
     }
 

@@ -19,6 +19,9 @@ pub(super) const TIME: Duration = Duration::from_secs(10);
 /// Clocks that differ by more than this make tokens and history wrong.
 const SKEW_S: i64 = 30;
 
+/// Machines that keep their time by NTP differ by less.
+const STORE_SKEW_S: i64 = 2;
+
 pub(super) async fn store(config: &Config, clock: &Clock, entropy: &Entropy, report: &mut Report<'_>) {
     let store = match Store::open(&config.store_url).await {
         Ok(store) => store,
@@ -38,6 +41,7 @@ pub(super) async fn store(config: &Config, clock: &Clock, entropy: &Entropy, rep
     let shared = store.is_shared();
     let secrets = Secrets::derive(&config.secret, config.secret_previous.as_ref());
     let keys = store.read_keys(secrets, entropy).await;
+    store_clock(&store, clock, report).await;
     store.close().await;
     if let Ok((_, LedgerFound::Lost)) = keys {
         report.add(
@@ -67,6 +71,21 @@ pub(super) async fn store(config: &Config, clock: &Clock, entropy: &Entropy, rep
             Mark::Bad,
             "store.url: в хранилище нельзя писать",
             "store.url: the store cannot be written to",
+        );
+    }
+}
+
+/// The shared store's clock beside ours. Rows are written by the store's, so a difference harms no row.
+async fn store_clock(store: &Store, clock: &Clock, report: &mut Report<'_>) {
+    let Ok(Some(theirs_us)) = store.clock_us().await else {
+        return;
+    };
+    let apart_s = (clock.now().as_microsecond() - theirs_us) / 1_000_000;
+    if apart_s.abs() > STORE_SKEW_S {
+        report.add(
+            Mark::Look,
+            format!("часы этой машины и PostgreSQL расходятся на {apart_s} с; настройте время (NTP) на обеих"),
+            format!("the clocks of this machine and of PostgreSQL differ by {apart_s} s; set both (NTP)"),
         );
     }
 }

@@ -5,7 +5,7 @@ use super::{Partner, PartnerError};
 use crate::clock::Deadline;
 use crate::model::{AccountId, OutsideCheck, Phone, mark, marked};
 use crate::probonus::{Effect, UpstreamError};
-use crate::store::{DaySum, OperationRow, Sent, Signal, account_subject};
+use crate::store::{DaySum, OperationRow, Sent, Subject, account_subject};
 
 /// What came of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +76,14 @@ impl Partner {
 
     /// It is certain that ProBonus has it: that is kept, and the guest sees it. Whether it was news.
     pub(super) async fn registered(&self, row: &OperationRow, account: &AccountId, kept: &Kept) -> bool {
-        let news = self.store.operation_registered(row, self.clock.now_us()).await;
+        let subjects = self.subjects(account, kept);
+        let news = self
+            .store
+            .operation_registered(row, &subjects, self.clock.now_us())
+            .await;
         if let Err(error) = &news {
             tracing::warn!(%error, "an operation's outcome could not be kept; it will be settled");
         }
-        self.show(account, kept).await;
         news.unwrap_or(false)
     }
 
@@ -104,22 +107,12 @@ impl Partner {
         }
     }
 
-    /// The guest sees it at once, on every replica.
-    async fn show(&self, account: &AccountId, kept: &Kept) {
-        let now_us = self.clock.now_us();
-        let subject = account_subject(&self.keys, account);
-        let mut shown = self.store.outdate_views(&subject, now_us).await;
-        let mut told = self.store.tell(Signal::AccountChanged(account.clone())).await;
-        if let Some(phone) = kept.phone.as_deref().and_then(Phone::from_e164) {
-            let guest = self.guest_key(&phone);
-            shown = shown.and(self.store.outdate_views(&guest.0, now_us).await);
-            told = told.and(self.store.tell(Signal::GuestChanged(guest)).await);
-        }
-        if shown.is_err() || told.is_err() {
-            tracing::warn!(
-                "guests' views could not be outdated everywhere; they are at most as old as their freshness"
-            );
-        }
+    /// Whose views an operation outdates.
+    fn subjects(&self, account: &AccountId, kept: &Kept) -> Vec<Subject> {
+        let phone = kept.phone.as_deref().and_then(Phone::from_e164);
+        let guest = phone.map(|phone| Subject::Guest(self.guest_key(&phone)));
+        let account = Subject::Account(account_subject(&self.keys, account));
+        std::iter::once(account).chain(guest).collect()
     }
 }
 

@@ -9,12 +9,13 @@ use tokio::time::Instant;
 
 use super::SignIn;
 use crate::model::{Guest, SessionId};
+use crate::store::Period;
 
-/// While other replicas are heard, a session that ends without a word (its time is over) is looked for this often.
+/// While hints are heard, a session that ends without one (its time is over) is looked for this often.
 const LOOK: Duration = Duration::from_mins(1);
 
-/// While they are not heard, this often.
-const LOOK_DEAF: Duration = Duration::from_secs(8);
+/// While they are not, this often.
+const LOOK_UNHEARD: Duration = Duration::from_secs(8);
 
 /// The sessions of those who stay connected.
 #[derive(Default)]
@@ -103,12 +104,8 @@ impl Attendance {
         }
         self.news.mark_unchanged();
         let listed = self.room.sessions(&self.guest).await;
-        let pause = if self.room.store.hears_others() {
-            LOOK
-        } else {
-            LOOK_DEAF
-        };
-        self.look_at = Instant::now() + pause;
+        let heard = self.room.store.period() != Period::NONE;
+        self.look_at = Instant::now() + if heard { LOOK } else { LOOK_UNHEARD };
         self.doubted = false;
         // A store that is down ends nobody's session.
         listed.is_ok_and(|sessions| sessions.iter().all(|session| session.id != self.session))

@@ -16,6 +16,7 @@ use quick_cache::sync::DefaultLifecycle;
 use super::SessionKind;
 use crate::clock::micros;
 use crate::model::{Guest, SessionId};
+use crate::store::{Checked, Period, UNHEARD_US};
 
 /// Sessions and tokens remembered, each.
 const CAPACITY: u64 = 200_000;
@@ -23,14 +24,11 @@ const CAPACITY: u64 = 200_000;
 /// Longer than any look into the store takes: that long it is remembered that a session ended.
 const ENDED_FOR: Duration = Duration::from_mins(2);
 
-/// While other replicas are heard, the store is asked this often, to note that the session is in use.
+/// While hints are heard, the store is asked this often, to note that the session is in use.
 const NOTE_US: i64 = 60_000_000;
 
-/// While they are not heard, nothing older than this is believed …
-const BELIEVED_US: i64 = 10_000_000;
-
-/// … and one request asks this often, so that the others need not wait.
-const RENEWED_US: i64 = 5_000_000;
+/// While they are not, one request asks this often, so that nobody has to wait when what is known is believed no longer.
+const RENEW_US: i64 = UNHEARD_US / 2;
 
 /// A session seen good.
 pub(super) struct LiveSession {
@@ -43,23 +41,33 @@ pub(super) struct LiveSession {
     over: AtomicBool,
     /// It ends then unless it was used elsewhere.
     idle_until_us: AtomicI64,
-    /// When the store last said that it lives.
+    /// When the store was asked that last said that it lives, by the steady clock, and in which period of hearing hints.
     checked_at_us: AtomicI64,
-    /// When somebody last began to ask.
+    checked_in: AtomicU64,
+    /// When somebody last began to ask, by the steady clock.
     asked_at_us: AtomicI64,
-    /// How often signals had been lost when the store was asked.
-    losses: AtomicU64,
 }
 
-/// How sure this replica is of a session.
+/// What is known now: the two times, and whether hints are heard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// The rows' time: when sessions and tokens end is told by it.
+    pub now_us: i64,
+    /// The steady clock: when the store was asked is told by it.
+    pub steady_us: i64,
+    /// Through which hints are heard.
+    pub period: Period,
+}
+
+/// How far a session is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Trust {
     /// Nothing need be asked.
-    Good,
-    /// It is good; one request should ask again.
+    Sure,
+    /// It is sure; one request should ask again.
     Due,
     /// The store must be asked first.
-    Doubtful,
+    Unsure,
 }
 
 impl LiveSession {
@@ -67,8 +75,7 @@ impl LiveSession {
         id: SessionId,
         guest: Guest,
         (idle, idle_until_us, expires_at_us): (Duration, i64, i64),
-        losses: u64,
-        now_us: i64,
+        checked: Checked,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -77,9 +84,9 @@ impl LiveSession {
             idle_us: micros(idle),
             over: AtomicBool::new(false),
             idle_until_us: AtomicI64::new(idle_until_us),
-            checked_at_us: AtomicI64::new(now_us),
-            asked_at_us: AtomicI64::new(now_us),
-            losses: AtomicU64::new(losses),
+            checked_at_us: AtomicI64::new(checked.at_us),
+            checked_in: AtomicU64::new(checked.period.number()),
+            asked_at_us: AtomicI64::new(checked.at_us),
         })
     }
 
@@ -99,25 +106,32 @@ impl LiveSession {
         newer(&self.idle_until_us, &fresh.idle_until_us);
         newer(&self.checked_at_us, &fresh.checked_at_us);
         newer(&self.asked_at_us, &fresh.asked_at_us);
-        self.losses
-            .fetch_max(fresh.losses.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.checked_in
+            .fetch_max(fresh.checked_in.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    fn checked(&self) -> Checked {
+        Checked {
+            at_us: self.checked_at_us.load(Ordering::Relaxed),
+            period: Period::of_number(self.checked_in.load(Ordering::Relaxed)),
+        }
     }
 
     /// Whether this request is the one that asks the store for all others.
-    pub fn begin_asking(&self, now_us: i64) -> bool {
+    pub fn begin_asking(&self, steady_us: i64) -> bool {
         let asked = self.asked_at_us.load(Ordering::Relaxed);
-        let pause = RENEWED_US.min(self.idle_us / 8);
-        now_us.saturating_sub(asked) >= pause
+        let pause = RENEW_US.min(self.idle_us / 8);
+        steady_us.saturating_sub(asked) >= pause
             && self
                 .asked_at_us
-                .compare_exchange(asked, now_us, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(asked, steady_us, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
 
     /// Whether the session is believed although the store does not answer: for `most_us` after it last did.
-    pub fn outlasts_silence(&self, most_us: i64, now_us: i64) -> bool {
-        let silence = now_us.saturating_sub(self.checked_at_us.load(Ordering::Relaxed));
-        silence <= most_us && now_us < self.idle_until_us.load(Ordering::Relaxed)
+    pub fn outlasts_silence(&self, most_us: i64, at: Moment) -> bool {
+        let silence = at.steady_us.saturating_sub(self.checked().at_us);
+        silence <= most_us && at.now_us < self.idle_until_us.load(Ordering::Relaxed)
     }
 }
 
@@ -137,21 +151,21 @@ impl KnownToken {
         now_us < self.expires_at_us && now_us < self.session.expires_at_us && !self.session.is_over()
     }
 
-    /// How sure one may be of it when signals were lost `losses` times so far and other replicas are heard now, or not.
-    pub fn standing(&self, losses: u64, hears_others: bool, now_us: i64) -> Standing {
+    /// How far it is believed.
+    pub fn trust(&self, at: Moment) -> Trust {
         let session = &*self.session;
-        let age = now_us.saturating_sub(session.checked_at_us.load(Ordering::Relaxed));
-        let doubtful = session.losses.load(Ordering::Relaxed) != losses
-            || now_us >= session.idle_until_us.load(Ordering::Relaxed)
-            || !self.noted.load(Ordering::Relaxed)
-            || (!hears_others && age > BELIEVED_US);
-        let due = if hears_others { NOTE_US } else { RENEWED_US }.min(session.idle_us / 8);
-        if doubtful {
-            Standing::Doubtful
-        } else if age > due {
-            Standing::Due
+        let checked = session.checked();
+        let sure = checked.is_sure(at.period, at.steady_us)
+            && at.now_us < session.idle_until_us.load(Ordering::Relaxed)
+            && self.noted.load(Ordering::Relaxed);
+        let heard = at.period != Period::NONE && at.period == checked.period;
+        let due = if heard { NOTE_US } else { RENEW_US }.min(session.idle_us / 8);
+        if !sure {
+            Trust::Unsure
+        } else if at.steady_us.saturating_sub(checked.at_us) > due {
+            Trust::Due
         } else {
-            Standing::Good
+            Trust::Sure
         }
     }
 
@@ -172,7 +186,6 @@ pub(super) struct Known {
     sessions: Sessions,
     /// Sessions that ended lately: what a slower look into the store still found alive is not remembered.
     ended: Cache<SessionId, (), RandomState>,
-    losses: AtomicU64,
 }
 
 impl Known {
@@ -196,7 +209,6 @@ impl Known {
                 .max_capacity(CAPACITY)
                 .time_to_live(ENDED_FOR)
                 .build_with_hasher(RandomState::default()),
-            losses: AtomicU64::new(0),
         }
     }
 
@@ -241,16 +253,6 @@ impl Known {
             session.end();
         }
     }
-
-    /// Something may have been missed: the store is asked once more about everybody.
-    pub fn doubt_all(&self) {
-        self.losses.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// How often that happened.
-    pub fn losses(&self) -> u64 {
-        self.losses.load(Ordering::Acquire)
-    }
 }
 
 #[cfg(test)]
@@ -261,7 +263,9 @@ mod tests {
     const NOW: i64 = 1_800_000_000_000_000;
     const SECOND: i64 = 1_000_000;
 
-    fn session(id: u128, losses: u64) -> Arc<LiveSession> {
+    const HEARD: Period = Period::of_number(1);
+
+    fn session(id: u128, period: Period) -> Arc<LiveSession> {
         let phone = Phone::from_e164("+79160000001").expect("a phone");
         let guest = Guest {
             key: GuestKey([7; 32]),
@@ -273,8 +277,7 @@ mod tests {
             SessionId(uuid::Uuid::from_u128(id)),
             guest,
             (idle, until, i64::MAX),
-            losses,
-            NOW,
+            Checked { at_us: 0, period },
         )
     }
 
@@ -291,7 +294,7 @@ mod tests {
     #[test]
     fn a_session_that_ended_while_the_store_was_asked_is_not_remembered() {
         let known = Known::new();
-        let found = session(1, 0);
+        let found = session(1, HEARD);
         known.forget(found.id);
         known.remember("token", token(found));
         assert!(known.token("token", NOW).is_none());
@@ -300,9 +303,9 @@ mod tests {
     #[test]
     fn ending_a_session_ends_all_its_tokens() {
         let known = Known::new();
-        known.remember("one", token(session(1, 0)));
-        known.remember("two", token(session(1, 0)));
-        known.remember("other", token(session(2, 0)));
+        known.remember("one", token(session(1, HEARD)));
+        known.remember("two", token(session(1, HEARD)));
+        known.remember("other", token(session(2, HEARD)));
         known.forget(SessionId(uuid::Uuid::from_u128(1)));
         assert!(known.token("one", NOW).is_none() && known.token("two", NOW).is_none());
         assert!(known.token("other", NOW).is_some());
@@ -312,8 +315,8 @@ mod tests {
     #[test]
     fn what_is_over_does_not_stay_in_memory() {
         let known = Known::new();
-        known.remember("one", token(session(1, 0)));
-        known.remember("two", token(session(2, 0)));
+        known.remember("one", token(session(1, HEARD)));
+        known.remember("two", token(session(2, HEARD)));
         known.forget(SessionId(uuid::Uuid::from_u128(1)));
         known.tidy(NOW);
         assert_eq!(known.tokens.len(), 1);
@@ -322,24 +325,31 @@ mod tests {
     }
 
     #[test]
-    fn without_signals_nothing_is_believed_for_more_than_ten_seconds() {
-        let one = token(session(1, 0));
-        let standing = |hears, after: i64| one.standing(0, hears, NOW + after * SECOND);
-        assert_eq!(standing(true, 60), Standing::Good);
-        assert_eq!(standing(true, 61), Standing::Due);
-        assert_eq!(standing(true, 3600), Standing::Doubtful);
-        assert_eq!(standing(false, 5), Standing::Good);
-        assert_eq!(standing(false, 6), Standing::Due);
-        assert_eq!(standing(false, 11), Standing::Doubtful);
-        assert_eq!(one.standing(1, true, NOW), Standing::Doubtful, "a signal was missed");
-        one.confirm(&session(1, 1));
-        assert_eq!(one.standing(1, true, NOW), Standing::Good);
+    fn without_hints_nothing_is_believed_for_more_than_ten_seconds() {
+        let one = token(session(1, HEARD));
+        let after = |token: &KnownToken, period, seconds: i64| {
+            token.trust(Moment {
+                now_us: NOW + seconds * SECOND,
+                steady_us: seconds * SECOND,
+                period,
+            })
+        };
+        assert_eq!(after(&one, HEARD, 60), Trust::Sure);
+        assert_eq!(after(&one, HEARD, 61), Trust::Due);
+        assert_eq!(after(&one, HEARD, 3600), Trust::Unsure);
+        assert_eq!(after(&one, Period::NONE, 5), Trust::Sure);
+        assert_eq!(after(&one, Period::NONE, 6), Trust::Due);
+        assert_eq!(after(&one, Period::NONE, 10), Trust::Unsure);
+        let later = Period::of_number(2);
+        assert_eq!(after(&one, later, 10), Trust::Unsure, "hints were missed");
+        one.confirm(&session(1, later));
+        assert_eq!(after(&one, later, 10), Trust::Sure);
     }
 
     #[test]
     fn of_many_requests_one_asks() {
-        let one = session(1, 0);
-        let later = NOW + 61 * SECOND;
+        let one = session(1, HEARD);
+        let later = 61 * SECOND;
         assert!(one.begin_asking(later));
         assert!(!one.begin_asking(later) && !one.begin_asking(later + SECOND));
         assert!(one.begin_asking(later + 5 * SECOND));

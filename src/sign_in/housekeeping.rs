@@ -15,14 +15,14 @@ const BATCH: i64 = 1000;
 const BATCHES: usize = 50;
 
 pub(super) async fn listen(room: Arc<SignIn>) {
-    let mut signals = room.store.signals();
+    let mut hints = room.store.hints();
     loop {
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
+        let heard = tokio::select! {
+            heard = hints.next() => heard,
             () = room.stop.cancelled() => return,
         };
-        match signal {
-            Some(signal) => room.heard(&signal),
+        match heard {
+            Some(heard) => room.heard(heard),
             None => return,
         }
     }

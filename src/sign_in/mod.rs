@@ -132,7 +132,7 @@ pub struct SignIn {
     tokens: token::AccessTokens,
     known: cache::Known,
     attending: attendance::Attending,
-    /// When the store last failed to answer a request that could do without it.
+    /// When the store last failed to answer a request that could do without it, by the steady clock.
     store_failed_at_us: AtomicI64,
     stop: tokio_util::sync::CancellationToken,
 }
@@ -152,7 +152,7 @@ impl SignIn {
             tokens: token::AccessTokens::new(&keys),
             known: cache::Known::new(),
             attending: attendance::Attending::default(),
-            store_failed_at_us: AtomicI64::new(i64::MIN),
+            store_failed_at_us: AtomicI64::new(i64::MIN / 2),
             config,
             store,
             delivery,

@@ -10,7 +10,7 @@ use crate::clock::micros;
 use crate::config::Lifetime;
 use crate::keys::Purpose;
 use crate::model::{Guest, GuestKey, SessionId};
-use crate::store::{SessionRow, Signal};
+use crate::store::{Heard, Hint, SessionRow};
 
 /// How a session is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl SignIn {
             .add_session(&row, self.config.sessions_per_guest.into())
             .await?;
         for id in &ended {
-            self.forget_everywhere(*id).await;
+            self.known.forget(*id);
         }
         if !ended.is_empty() {
             tracing::info!(target: "security", event = "sessions_ended", guest = ?guest.key, ended = ended.len());
@@ -196,7 +196,7 @@ impl SignIn {
     pub async fn end_other_sessions(&self, guest: &Guest, kept: SessionId) -> Result<usize, SignInError> {
         let ended = self.store.end_other_sessions(kept, guest.key).await?;
         for id in &ended {
-            self.forget_everywhere(*id).await;
+            self.known.forget(*id);
         }
         tracing::info!(target: "security", event = "sessions_ended", guest = ?guest.key, ended = ended.len());
         Ok(ended.len())
@@ -204,29 +204,20 @@ impl SignIn {
 
     async fn end(&self, id: SessionId, guest: GuestKey) -> Result<bool, SignInError> {
         let ended = self.store.end_session(id, guest).await?;
-        self.forget_everywhere(id).await;
-        Ok(ended)
-    }
-
-    async fn forget_everywhere(&self, id: SessionId) {
         self.known.forget(id);
-        if self.store.tell(Signal::SessionChanged(id)).await.is_err() {
-            tracing::warn!(
-                "the other replicas could not be told that a session ended; they find out within ten seconds"
-            );
-        }
+        Ok(ended)
     }
 
     /// Access token and refresh token of the row's newest pair, or its cookie.
     fn grant(&self, row: &SessionRow, kind: SessionKind) -> Grant {
-        let now = self.clock.now();
-        let until = |us: i64| Duration::from_micros(u64::try_from(us - now.as_microsecond()).unwrap_or(0));
+        let now_us = self.clock.now_us();
+        let until = |us: i64| Duration::from_micros(u64::try_from(us - now_us).unwrap_or(0));
         let ends_in = until(row.expires_at_us);
         let unused = ends_in.min(until(row.idle_until_us));
         let (access, expires_in, refresh) = match kind {
             SessionKind::Bearer => {
                 let life = self.config.access_ttl.min(ends_in);
-                let access = self.tokens.sign(row.id, row.counter, now.as_second(), life);
+                let access = self.tokens.sign(row.id, row.counter, now_us / 1_000_000, life);
                 let refresh = token::refresh_token(&self.keys, row.id, row.counter);
                 (access, life, Some(refresh))
             }
@@ -251,18 +242,16 @@ impl SignIn {
         }
     }
 
-    /// What other replicas did to a session.
-    pub(super) fn heard(&self, signal: &Signal) {
-        match signal {
-            Signal::SessionChanged(id) => {
-                self.known.forget(*id);
-                self.attending.tell(*id);
+    /// What became of sessions, here or on another replica.
+    pub(super) fn heard(&self, heard: Heard) {
+        match heard {
+            Heard::Hint(Hint::SessionEnded(id)) => {
+                self.known.forget(id);
+                self.attending.tell(id);
             }
-            Signal::Lost => {
-                self.known.doubt_all();
-                self.attending.tell_all();
-            }
-            _ => {}
+            // What they know was looked at before the gap, and is looked at again when somebody asks; who stays connected asks now.
+            Heard::Gap => self.attending.tell_all(),
+            Heard::Hint(_) => {}
         }
     }
 }

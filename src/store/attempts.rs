@@ -1,6 +1,7 @@
 //! The steps of a partner's operation in its owner's hands, each on disk before the next thing happens.
 
 use super::engine::{Store, StoreError, on_pool};
+use super::generations::{Subject, move_generations};
 use super::operations::OperationRow;
 
 /// What an operation takes of a partner's sum of the day.
@@ -105,23 +106,39 @@ impl Store {
         }))
     }
 
-    /// ProBonus has it: whoever saw that, and whoever owns the operation by now, nothing more is sent. `false` when it is decided already.
+    /// ProBonus has it: whoever saw that, and whoever owns the operation by now, nothing more is sent, and what was read of `subjects`
+    /// before is outdated. `false` when it is decided already.
     ///
     /// # Errors
     /// When the store cannot be asked: the operation stays as it was and is settled later.
-    pub async fn operation_registered(&self, row: &OperationRow, now_us: i64) -> Result<bool, StoreError> {
-        Ok(on_pool!(self, |pool| {
-            sqlx::query(
+    pub async fn operation_registered(
+        &self,
+        row: &OperationRow,
+        subjects: &[Subject],
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
+        let echo = self.expect_echo();
+        let (news, hints) = on_pool!(self, |pool| {
+            let mut transaction = pool.begin().await?;
+            let decided = sqlx::query(
                 "UPDATE operations SET state = 'registered', settle_at_us = 0, lease_until_us = 0, changed_at_us = $2 \
                  WHERE key_tag = $1 AND state IN ('sent', 'unknown')",
             )
             .bind(&row.key_tag)
             .bind(now_us)
-            .execute(pool)
+            .execute(&mut *transaction)
             .await?
-            .rows_affected()
-                > 0
-        }))
+            .rows_affected();
+            let hints = if decided > 0 {
+                move_generations!(self, transaction, subjects, now_us).1
+            } else {
+                Vec::new()
+            };
+            transaction.commit().await?;
+            (decided > 0, hints)
+        });
+        echo.committed(&hints).await;
+        Ok(news)
     }
 
     /// ProBonus refused it for good, says the owner; its sum goes back to the day.

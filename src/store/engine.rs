@@ -10,12 +10,12 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlStr};
 
-use super::signals::SignalBus;
+use super::hints::HintBus;
 
 /// State in SQLite or PostgreSQL.
 pub struct Store {
     pub(super) pool: Pool,
-    pub(super) bus: SignalBus,
+    pub(super) bus: HintBus,
 }
 
 /// The engine's connections.
@@ -85,7 +85,7 @@ impl Store {
             Pool::Postgres(postgres(url).await?)
         };
         migrate(&pool).await?;
-        let bus = SignalBus::start(&pool);
+        let bus = HintBus::start(&pool);
         Ok(Self { pool, bus })
     }
 
@@ -102,6 +102,18 @@ impl Store {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         matches!(self.pool, Pool::Postgres(_))
+    }
+
+    /// The clock of a store that several replicas share, in microseconds; `None` when this process has it alone.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn clock_us(&self) -> Result<Option<i64>, StoreError> {
+        let Pool::Postgres(pool) = &self.pool else {
+            return Ok(None);
+        };
+        let told = sqlx::query_scalar("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)");
+        Ok(Some(told.fetch_one(pool).await?))
     }
 
     /// Closes all connections; what was written is flushed.
@@ -170,6 +182,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0006_operations_compaction.sql"),
     ),
     (7, "ledger keys", include_str!("../../migrations/0007_ledger_keys.sql")),
+    (11, "generations", include_str!("../../migrations/0011_generations.sql")),
 ];
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {

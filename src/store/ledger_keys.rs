@@ -208,7 +208,7 @@ impl Store {
             sqlx::query_as(
                 "SELECT CAST(1 AS BIGINT) WHERE EXISTS (SELECT 1 FROM sessions) OR EXISTS (SELECT 1 FROM challenges) \
                  OR EXISTS (SELECT 1 FROM operations) OR EXISTS (SELECT 1 FROM consents) OR EXISTS (SELECT 1 FROM limits) \
-                 OR EXISTS (SELECT 1 FROM views) OR EXISTS (SELECT 1 FROM watermarks) OR EXISTS (SELECT 1 FROM registrations)",
+                 OR EXISTS (SELECT 1 FROM views) OR EXISTS (SELECT 1 FROM generations) OR EXISTS (SELECT 1 FROM registrations)",
             )
             .fetch_optional(pool)
             .await?

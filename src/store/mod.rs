@@ -6,8 +6,9 @@
 
 mod attempts;
 mod challenges;
-mod ears;
 mod engine;
+mod generations;
+mod hints;
 mod ledger_keys;
 mod limits;
 mod operations;
@@ -16,7 +17,7 @@ mod rekeying;
 mod reports;
 mod sessions;
 mod settling;
-mod signals;
+mod trust;
 mod views;
 
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use std::sync::Arc;
 pub use attempts::{DaySum, Sent};
 pub use challenges::{ChallengeRow, Try};
 pub use engine::{Store, StoreError};
+pub use generations::{Generation, Subject, account_subject};
+pub use hints::{Heard, Hint, Hints};
 pub use ledger_keys::LedgerFound;
 pub use limits::{Count, Limit};
 pub use operations::OperationRow;
@@ -31,8 +34,8 @@ pub use outbox::{Claimed, NewMessage, SentMessage};
 pub use rekeying::KeyedSession;
 pub use reports::WatchedCall;
 pub use sessions::SessionRow;
-pub use signals::{Signal, Signals};
-pub use views::{ViewRow, account_subject};
+pub use trust::{Checked, Period, UNHEARD_US};
+pub use views::{Known, ViewRow};
 
 /// The shared handle.
 pub type SharedStore = Arc<Store>;

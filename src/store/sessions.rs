@@ -1,6 +1,7 @@
 //! Sessions: one row each. Rotation goes by a counter, so that of many refreshes with one token exactly one moves it.
 
 use super::engine::{Store, StoreError, on_pool};
+use super::hints::{Hint, leave_hint};
 use crate::model::{GuestKey, SessionId};
 
 /// A session as it is kept.
@@ -81,13 +82,25 @@ fn ids(rows: &[(Vec<u8>,)]) -> Result<Vec<SessionId>, StoreError> {
     rows.iter().map(|(id,)| session_id(id)).collect()
 }
 
+/// Leaves the hints of sessions that end in a transaction; gives them.
+macro_rules! leave_endings {
+    ($store:expr, $transaction:ident, $ended:expr) => {{
+        let hints: Vec<Hint> = $ended.iter().copied().map(Hint::SessionEnded).collect();
+        for hint in &hints {
+            leave_hint!($store, $transaction, hint);
+        }
+        hints
+    }};
+}
+
 impl Store {
     /// Keeps a new session and ends the longest unused ones of the same guest beyond `most`; says which.
     ///
     /// # Errors
     /// When the store cannot be asked.
     pub async fn add_session(&self, row: &SessionRow, most: i64) -> Result<Vec<SessionId>, StoreError> {
-        on_pool!(self, |pool| {
+        let echo = self.expect_echo();
+        let (ended, hints) = on_pool!(self, |pool| {
             sqlx::query(
                 "INSERT INTO sessions (id, guest, phone_sealed, kind, device_sealed, counter, used, used_at_us, created_at_us, \
                  last_seen_at_us, idle_until_us, expires_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -107,6 +120,7 @@ impl Store {
             .execute(pool)
             .await?;
             // Not in one transaction with the above: of several sign-ins at once the last to get here must see the others' sessions.
+            let mut transaction = pool.begin().await?;
             let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
                 "DELETE FROM sessions WHERE guest = $1 AND id <> $2 AND id NOT IN \
                  (SELECT id FROM sessions WHERE guest = $1 AND id <> $2 \
@@ -115,10 +129,15 @@ impl Store {
             .bind(&row.guest.0[..])
             .bind(&row.id.0.as_bytes()[..])
             .bind(most - 1)
-            .fetch_all(pool)
+            .fetch_all(&mut *transaction)
             .await?;
-            ids(&ended)
-        })
+            let ended = ids(&ended)?;
+            let hints = leave_endings!(self, transaction, &ended);
+            transaction.commit().await?;
+            (ended, hints)
+        });
+        echo.committed(&hints).await;
+        Ok(ended)
     }
 
     /// Finds a living session that is being used by its pair `number`, and notes that.
@@ -219,35 +238,49 @@ impl Store {
         rows.into_iter().map(SessionRow::try_from).collect()
     }
 
-    /// Ends one session of the guest; whether there was one.
+    /// Ends one session of the guest, and leaves the hint of it; whether there was one.
     ///
     /// # Errors
     /// When the store cannot be asked.
     pub async fn end_session(&self, id: SessionId, guest: GuestKey) -> Result<bool, StoreError> {
-        Ok(on_pool!(self, |pool| {
-            sqlx::query("DELETE FROM sessions WHERE id = $1 AND guest = $2")
+        let echo = self.expect_echo();
+        let (ended, hints) = on_pool!(self, |pool| {
+            let mut transaction = pool.begin().await?;
+            let ended = sqlx::query("DELETE FROM sessions WHERE id = $1 AND guest = $2")
                 .bind(&id.0.as_bytes()[..])
                 .bind(&guest.0[..])
-                .execute(pool)
+                .execute(&mut *transaction)
                 .await?
-                .rows_affected()
-                > 0
-        }))
+                .rows_affected();
+            let hints = leave_endings!(self, transaction, &[id][..usize::from(ended > 0)]);
+            transaction.commit().await?;
+            (ended > 0, hints)
+        });
+        echo.committed(&hints).await;
+        Ok(ended)
     }
 
-    /// Ends all sessions of the guest but `kept`; says which.
+    /// Ends all sessions of the guest but `kept`, and leaves the hints of it; says which.
     ///
     /// # Errors
     /// When the store cannot be asked.
     pub async fn end_other_sessions(&self, kept: SessionId, guest: GuestKey) -> Result<Vec<SessionId>, StoreError> {
-        let ended: Vec<(Vec<u8>,)> = on_pool!(self, |pool| {
-            sqlx::query_as("DELETE FROM sessions WHERE id <> $1 AND guest = $2 RETURNING id")
-                .bind(&kept.0.as_bytes()[..])
-                .bind(&guest.0[..])
-                .fetch_all(pool)
-                .await?
+        let echo = self.expect_echo();
+        let (ended, hints) = on_pool!(self, |pool| {
+            let mut transaction = pool.begin().await?;
+            let ended: Vec<(Vec<u8>,)> =
+                sqlx::query_as("DELETE FROM sessions WHERE id <> $1 AND guest = $2 RETURNING id")
+                    .bind(&kept.0.as_bytes()[..])
+                    .bind(&guest.0[..])
+                    .fetch_all(&mut *transaction)
+                    .await?;
+            let ended = ids(&ended)?;
+            let hints = leave_endings!(self, transaction, &ended);
+            transaction.commit().await?;
+            (ended, hints)
         });
-        ids(&ended)
+        echo.committed(&hints).await;
+        Ok(ended)
     }
 
     /// Removes at most `most` sessions that are over; says how many.

@@ -1,51 +1,82 @@
-//! Last-seen views, sealed, with the watermark that keeps older ones away; who is signing up; what guests agreed to.
+//! Last-seen views, sealed, each with the generation it was read under; who is signing up; what guests agreed to.
 
 use super::engine::{Store, StoreError, on_pool};
-use crate::keys::{Keys, Purpose, Tag};
-use crate::model::{AccountId, GuestKey};
-
-/// The keyed hash that an account's id is kept by.
-#[must_use]
-pub fn account_subject(keys: &Keys, account: &AccountId) -> Tag {
-    keys.mac(Purpose::Subject, &[b"account", account.as_str().as_bytes()])
-}
+use super::generations::Generation;
+use crate::keys::Tag;
+use crate::model::GuestKey;
 
 /// A kept view.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewRow {
     /// The keyed hash of the account that it is of; empty when not known.
     pub account: Vec<u8>,
     /// Its content, sealed.
     pub sealed: Vec<u8>,
-    /// When ProBonus said so.
+    /// When ProBonus said so, by the clock of who asked.
     pub as_of_us: i64,
+    /// The same by the rows' time.
+    pub read_at_us: i64,
 }
 
+/// What the store knows of a guest's views, all as of one moment.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The count of writes: an answer asked for from now on is read under this generation.
+    pub generation: Generation,
+    /// The last write of the guest or of their account.
+    pub written: Option<Generation>,
+    /// The kept copy, unless a write happened since it was asked for.
+    pub copy: Option<ViewRow>,
+}
+
+type KnownColumns = (
+    i64,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<i64>,
+    Option<i64>,
+);
+
 impl Store {
-    /// The last kept view, unless a write happened since it was asked for: an answer may come to be kept while the write is noted.
+    /// What is known of a guest, of their account when that is known, and of one of their views.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn view(&self, guest: GuestKey, view: &str) -> Result<Option<ViewRow>, StoreError> {
-        let row: Option<(Vec<u8>, Vec<u8>, i64)> = on_pool!(self, |pool| {
+    pub async fn known(&self, guest: GuestKey, account: Option<Tag>, view: Option<&str>) -> Result<Known, StoreError> {
+        let row: KnownColumns = on_pool!(self, |pool| {
+            // A copy may come to be kept while a write is noted: its generation tells.
             sqlx::query_as(
-                "SELECT account, sealed, as_of_us FROM views WHERE guest = $1 AND view = $2 \
-                 AND NOT EXISTS (SELECT 1 FROM watermarks \
-                   WHERE subject IN (views.guest, views.account) AND at_us >= views.asked_at_us)",
+                "SELECT writes.number, \
+                   (SELECT MAX(number) FROM generations WHERE subject = $1 OR subject = $2), \
+                   views.account, views.sealed, views.as_of_us, views.read_at_us \
+                 FROM writes LEFT JOIN views ON views.guest = $1 AND views.view = $3 AND NOT EXISTS \
+                   (SELECT 1 FROM generations \
+                    WHERE subject IN (views.guest, views.account) AND number > views.generation)",
             )
             .bind(&guest.0[..])
+            .bind(account.as_ref().map(|account| &account[..]))
             .bind(view)
-            .fetch_optional(pool)
+            .fetch_one(pool)
             .await?
         });
-        Ok(row.map(|(account, sealed, as_of_us)| ViewRow {
-            account,
-            sealed,
-            as_of_us,
-        }))
+        let (number, written, account, sealed, as_of_us, read_at_us) = row;
+        let copy = || {
+            Some(ViewRow {
+                account: account?,
+                sealed: sealed?,
+                as_of_us: as_of_us?,
+                read_at_us: read_at_us?,
+            })
+        };
+        Ok(Known {
+            generation: Generation(number),
+            written: written.map(Generation),
+            copy: copy(),
+        })
     }
 
-    /// Keeps a view, unless a newer one is kept or a write happened since it was asked for.
+    /// Keeps a view that was asked for under `generation`, unless its guest or account was written since.
     ///
     /// # Errors
     /// When the store cannot be asked.
@@ -54,77 +85,49 @@ impl Store {
         guest: GuestKey,
         view: &str,
         row: &ViewRow,
-        asked_at_us: i64,
+        generation: Generation,
     ) -> Result<(), StoreError> {
         on_pool!(self, |pool| {
             sqlx::query(
-                "INSERT INTO views (guest, view, account, sealed, as_of_us, asked_at_us) SELECT $1, $2, $3, $4, $5, $6 \
-                 WHERE NOT EXISTS (SELECT 1 FROM watermarks WHERE (subject = $1 OR subject = $3) AND at_us >= $6) \
+                "INSERT INTO views (guest, view, account, sealed, as_of_us, read_at_us, generation) \
+                 SELECT $1, $2, $3, $4, $5, $6, $7 \
+                 WHERE NOT EXISTS (SELECT 1 FROM generations WHERE (subject = $1 OR subject = $3) AND number > $7) \
                  ON CONFLICT (guest, view) DO UPDATE SET \
                    account = excluded.account, sealed = excluded.sealed, as_of_us = excluded.as_of_us, \
-                   asked_at_us = excluded.asked_at_us \
-                 WHERE views.as_of_us < excluded.as_of_us",
+                   read_at_us = excluded.read_at_us, generation = excluded.generation \
+                 WHERE views.generation <= excluded.generation",
             )
             .bind(&guest.0[..])
             .bind(view)
             .bind(&row.account)
             .bind(&row.sealed)
             .bind(row.as_of_us)
-            .bind(asked_at_us)
+            .bind(row.read_at_us)
+            .bind(generation.0)
             .execute(pool)
             .await?;
         });
         Ok(())
     }
 
-    /// A write happened to a guest (by their key) or an account (by its keyed hash): what is kept goes, and nothing asked for before
-    /// comes back.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn outdate_views(&self, subject: &[u8], at_us: i64) -> Result<(), StoreError> {
-        on_pool!(self, |pool| {
-            let mut transaction = pool.begin().await?;
-            sqlx::query(
-                "INSERT INTO watermarks (subject, at_us) VALUES ($1, $2) \
-                 ON CONFLICT (subject) DO UPDATE SET at_us = excluded.at_us WHERE watermarks.at_us < excluded.at_us",
-            )
-            .bind(subject)
-            .bind(at_us)
-            .execute(&mut *transaction)
-            .await?;
-            sqlx::query("DELETE FROM views WHERE (guest = $1 OR account = $1) AND as_of_us <= $2")
-                .bind(subject)
-                .bind(at_us)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-        });
-        Ok(())
-    }
-
-    /// Removes at most `most` views and watermarks from before `before_us`; says how many views.
+    /// Removes at most `most` views read before `before_us`; says how many.
     ///
     /// # Errors
     /// When the store cannot be asked.
     pub async fn prune_views(&self, before_us: i64, most: i64) -> Result<u64, StoreError> {
-        on_pool!(self, |pool| {
-            sqlx::query(
-                "DELETE FROM watermarks WHERE subject IN (SELECT subject FROM watermarks WHERE at_us <= $1 LIMIT $2)",
-            )
-            .bind(before_us)
-            .bind(most)
-            .execute(pool)
-            .await?;
-            let removed = sqlx::query(
-                "DELETE FROM views WHERE (guest, view) IN (SELECT guest, view FROM views WHERE as_of_us <= $1 LIMIT $2)",
-            )
-            .bind(before_us)
-            .bind(most)
-            .execute(pool)
-            .await?;
-            Ok(removed.rows_affected())
-        })
+        let sql = sqlx::AssertSqlSafe(format!(
+            "DELETE FROM views WHERE read_at_us <= $1 AND (guest, view) IN \
+             (SELECT guest, view FROM views WHERE read_at_us <= $1 LIMIT $2{})",
+            self.skip_locked()
+        ));
+        Ok(on_pool!(self, |pool| {
+            sqlx::query(sql)
+                .bind(before_us)
+                .bind(most)
+                .execute(pool)
+                .await?
+                .rows_affected()
+        }))
     }
 
     /// Claims the guest's signing up until `lease_until_us`; `false` when somebody else holds it.

@@ -4,6 +4,7 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod clock_apart;
 mod gateway_outage;
 mod names;
 mod probonus_outage;

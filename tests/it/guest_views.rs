@@ -10,7 +10,7 @@ use tokio::sync::Barrier;
 
 use crate::support::cabinet::send;
 use crate::support::house::{cabinet, house};
-use crate::support::replicas::replicas;
+use crate::support::replicas::{replicas, soon};
 use crate::support::{ProBonus, TestCabinet, friday_noon, postgres, sqlite};
 
 const ANNA: &str = "+79160000001";
@@ -510,18 +510,10 @@ async fn after_a_write_no_replica_shows_the_older_view() {
             send(request.json(&json!({ "email": email }))).await.status,
             StatusCode::OK
         );
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
-        loop {
-            let seen = two.get("/api/v1/me/profile", &token).await.json();
-            if seen["email"] == email.as_str() {
-                break;
-            }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "the other replica still shows {seen}"
-            );
-            tokio::task::yield_now().await;
-        }
+        soon(two, &token, "/api/v1/me/profile", |seen| {
+            seen.json()["email"] == email.as_str()
+        })
+        .await;
     }
     // What one replica learned the other does not ask for again.
     clock.advance(Duration::from_secs(1));

@@ -1,6 +1,7 @@
 //! Everything proven from outside, in one binary: each file is named after what it proves.
 
 mod bad_days;
+mod coherence;
 mod command_line;
 mod configuration;
 mod contract;

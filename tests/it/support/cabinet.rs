@@ -63,6 +63,11 @@ impl TestCabinet {
         Self::start_telling(receiver, probonus, token, store, clock, more).await
     }
 
+    /// The same by another clock.
+    pub async fn beside_by(&self, clock: Clock, probonus: &str, token: &str, store: &str, more: &str) -> Self {
+        Self::start_telling(self.receiver.clone(), probonus, token, store, clock, more).await
+    }
+
     async fn start_telling(
         receiver: Arc<Receiver>,
         probonus: &str,

@@ -83,3 +83,16 @@ pub async fn eventually_401(cabinet: &TestCabinet, token: &str) -> Answer {
         tokio::task::yield_now().await;
     }
 }
+
+/// Asks until `seen` says so: a hint takes a moment to other replicas. The clock of the test stands still meanwhile.
+pub async fn soon(cabinet: &TestCabinet, token: &str, path: &str, seen: impl Fn(&Answer) -> bool) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let answer = cabinet.get(path, token).await;
+        if seen(&answer) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{path}: {}", answer.text);
+        tokio::task::yield_now().await;
+    }
+}
