@@ -108,6 +108,11 @@ impl Clock {
         (self.0.rows.at(steady_us), steady_us)
     }
 
+    /// As [`Clock::follow`], before anything was written: it may go back.
+    pub fn begin(&self, steady_us: i64, true_us: i64) {
+        self.0.rows.begin(steady_us, true_us);
+    }
+
     /// Says that the true time, by which rows are written, was `true_us` when the steady clock read `steady_us`.
     pub fn follow(&self, steady_us: i64, true_us: i64) {
         let passed = self.steady_us().saturating_sub(steady_us);

@@ -38,7 +38,8 @@ impl Timekeeper {
             asked: None,
             told: false,
         };
-        keeper.look().await;
+        let (steady_us, true_us) = keeper.look().await;
+        keeper.clock.begin(steady_us, true_us);
         keeper
     }
 
@@ -48,11 +49,13 @@ impl Timekeeper {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beat.tick().await;
-            self.look().await;
+            let (steady_us, true_us) = self.look().await;
+            self.clock.follow(steady_us, true_us);
         }
     }
 
-    async fn look(&mut self) {
+    /// What the true time is, at which moment of the steady clock; tells when the wall clock differs from it.
+    async fn look(&mut self) -> (i64, i64) {
         let shared = self.store.is_shared();
         // A clock that a test moves knows nothing of the time where the store is.
         if shared && !self.clock.is_manual() && self.asked.is_none_or(|asked| asked.elapsed() >= ASK) {
@@ -63,8 +66,9 @@ impl Timekeeper {
             Some(ahead_us) => steady_us.saturating_add(ahead_us),
             None => wall_us,
         };
-        self.clock.follow(steady_us, true_us);
-        self.tell(wall_us.saturating_sub(self.clock.now_us()));
+        let expected_us = if shared { true_us } else { self.clock.now_us() };
+        self.tell(wall_us.saturating_sub(expected_us));
+        (steady_us, true_us)
     }
 
     async fn ask(&mut self) {

@@ -52,16 +52,24 @@ impl Pace {
         self.anchors[self.current.load(Ordering::Acquire) & 1].at(steady_us)
     }
 
+    /// Begins at the true time, wherever that lies: nothing has been written by the former one yet.
+    pub fn begin(&self, steady_us: i64, true_us: i64) {
+        self.jump(steady_us, true_us, false);
+    }
+
     /// Says what the true time is. Asked once in a while; between, the steady clock is believed.
     pub fn follow(&self, steady_us: i64, true_us: i64) {
-        let _alone = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let time_us = self.at(steady_us);
         let slow = time_us.saturating_sub(true_us) > TOLERANCE_US;
-        let current = self.current.load(Ordering::Relaxed) & 1;
-        let other = 1 - current;
+        self.jump(steady_us, time_us.max(true_us), slow);
+    }
+
+    fn jump(&self, steady_us: i64, time_us: i64, slow: bool) {
+        let _alone = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let other = 1 - (self.current.load(Ordering::Relaxed) & 1);
         let anchor = &self.anchors[other];
         anchor.steady_us.store(steady_us, Ordering::Relaxed);
-        anchor.time_us.store(time_us.max(true_us), Ordering::Relaxed);
+        anchor.time_us.store(time_us, Ordering::Relaxed);
         anchor.slow.store(slow, Ordering::Relaxed);
         self.current.store(other, Ordering::Release);
     }
@@ -72,6 +80,13 @@ mod tests {
     use super::*;
 
     const SECOND: i64 = 1_000_000;
+
+    #[test]
+    fn before_anything_was_written_it_may_go_back() {
+        let pace = Pace::new(1000 * SECOND);
+        pace.begin(SECOND, 700 * SECOND);
+        assert_eq!(pace.at(2 * SECOND), 701 * SECOND);
+    }
 
     #[test]
     fn what_is_behind_jumps_and_what_is_ahead_is_caught_up_without_standing_still_or_going_back() {

@@ -34,8 +34,8 @@ const GUESTS_PAUSE: Duration = Duration::from_secs(1);
 const ARGUMENTS_PAUSE: Duration = Duration::from_secs(3);
 
 /// A guest may have so many checks asked for at once, then one every so often.
-const CHECKS_BURST: u32 = 20;
-const CHECKS_INTERVAL: Duration = Duration::from_secs(1);
+const CHECKS_BURST: u32 = 120;
+const CHECKS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Calls with the care ProBonus is due.
 pub(super) struct Calls {
