@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{self, Running};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Sources, read_sources};
+use crate::config::{Config, ConfigError, Sources, read_by_others, read_sources};
 use crate::demo;
 use crate::doctor::{self, Questions};
 use crate::entropy::Entropy;
@@ -189,10 +189,18 @@ fn block_on(work: impl Future<Output = Result<ExitCode, String>>) -> Result<Exit
 
 async fn serve(config: Config) -> Result<ExitCode, String> {
     let stop = Stop::new(false)?;
+    let secret_files = config.secret_files.clone();
     let running = app::start(config, None, Clock::system(), Entropy::system())
         .await
         .map_err(|error| error.to_string())?;
     tracing::info!(guests = running.url(), admin = running.admin_url(), "serving");
+    for (file, mode) in read_by_others(&secret_files) {
+        tracing::warn!(
+            file = %file.display(),
+            mode,
+            "everybody on this machine can read this file, and it holds secrets: chmod 600"
+        );
+    }
     until_told_to_stop(running, stop).await
 }
 

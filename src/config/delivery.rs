@@ -246,12 +246,12 @@ impl SmsruConfig {
 
 impl SmscConfig {
     fn read(mut section: Section, used: bool, problems: &mut Problems) -> Option<Self> {
-        let before = problems.0.len();
+        let before = problems.lines.len();
         let api_key = section.secret("api_key", problems);
         let login = section.secret("login", problems);
         let password = section.secret("password", problems);
         let given = (api_key.is_some(), login.is_some(), password.is_some());
-        if used && problems.0.len() == before && !matches!(given, (true, false, false) | (false, true, true)) {
+        if used && problems.lines.len() == before && !matches!(given, (true, false, false) | (false, true, true)) {
             problems.add(
                 &section.name("api_key"),
                 "is missing: give api_key, or login and password, not both",

@@ -5,6 +5,7 @@
 mod auth;
 mod cache;
 mod delivery;
+mod files;
 mod forms;
 mod key_hash;
 mod origins;
@@ -17,6 +18,7 @@ mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
@@ -26,6 +28,7 @@ use url::Url;
 pub use auth::{AuthConfig, Lifetime, LimitsConfig, TestPhone};
 pub use cache::CacheConfig;
 pub use delivery::{DeliveryConfig, GatewayName, SmscConfig, SmsruConfig, TelegramConfig, WebhookConfig};
+pub use files::read_by_others;
 pub use forms::{AbsentForm, DoneForm, Forms};
 pub use origins::AllowedOrigin;
 pub use partners::{PartnerConfig, Scope};
@@ -72,6 +75,8 @@ pub struct Config {
     pub program: ProgramConfig,
     /// `[telemetry]`.
     pub telemetry: TelemetryConfig,
+    /// The files that secrets were read from; the configuration file is among them when one stands in it.
+    pub secret_files: Vec<PathBuf>,
     /// Whether this is the demo: console codes are allowed, the developer's drawer is shown.
     pub demo: bool,
 }
@@ -103,13 +108,21 @@ impl Config {
         if sources.unread {
             return Err(ConfigError(sources.problems));
         }
-        let mut problems = Problems(sources.problems);
+        let mut problems = Problems {
+            lines: sources.problems,
+            ..Problems::default()
+        };
         let mut root = Section::root(sources.tree);
         let config = Self::read_root(&mut root, demo, &mut problems);
         root.finish(&mut problems);
         config.tell_apart(&mut problems);
-        if problems.0.is_empty() {
-            return Ok(config);
+        if problems.lines.is_empty() {
+            let is_in_file = |setting: &String| !sources.variables.contains_key(setting);
+            let file = sources.file.filter(|_| problems.inline_secrets.iter().any(is_in_file));
+            return Ok(Self {
+                secret_files: file.into_iter().chain(problems.secret_files).collect(),
+                ..config
+            });
         }
         let named = |line: String| match line.split_once(": ") {
             Some((setting, what)) if sources.variables.contains_key(setting) => {
@@ -117,7 +130,7 @@ impl Config {
             }
             _ => line,
         };
-        Err(ConfigError(problems.0.into_iter().map(named).collect()))
+        Err(ConfigError(problems.lines.into_iter().map(named).collect()))
     }
 
     fn read_root(root: &mut Section, demo: bool, problems: &mut Problems) -> Self {
@@ -152,6 +165,7 @@ impl Config {
             program: ProgramConfig::read(root.section("program", problems), &zone_name, problems),
             telemetry: TelemetryConfig::read(root.section("telemetry", problems), demo, problems),
             time_zone,
+            secret_files: Vec::new(),
             demo,
         }
     }

@@ -140,7 +140,7 @@ impl ProbonusConfig {
     }
 
     fn credential(section: &mut Section, problems: &mut Problems) -> CredentialConfig {
-        let before = problems.0.len();
+        let before = problems.lines.len();
         let token = section.secret("token", problems);
         let login = section.secret("login", problems);
         let password = section.secret("password", problems);
@@ -148,7 +148,7 @@ impl ProbonusConfig {
             (Some(token), None, None) => CredentialConfig::Token(token),
             (None, Some(login), Some(password)) => CredentialConfig::Login { login, password },
             (None, None, None) => {
-                if problems.0.len() == before {
+                if problems.lines.len() == before {
                     problems.add(&section.name("token"), "is missing: give token, or login and password");
                 }
                 CredentialConfig::Token(SecretString::default())

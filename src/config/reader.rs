@@ -9,14 +9,23 @@ use std::time::Duration;
 use secrecy::SecretString;
 use toml::{Table, Value};
 
-/// The problems found so far, in order.
+use super::files;
+
+/// The problems found so far, in order, and the files that secrets were read from.
 #[derive(Debug, Default)]
-pub struct Problems(pub Vec<String>);
+pub struct Problems {
+    /// One line each.
+    pub lines: Vec<String>,
+    /// What no stranger should be able to read.
+    pub secret_files: Vec<PathBuf>,
+    /// Secrets that stand among the settings themselves.
+    pub inline_secrets: Vec<String>,
+}
 
 impl Problems {
     /// Adds a line about `key`.
     pub fn add(&mut self, key: &str, what: impl std::fmt::Display) {
-        self.0.push(format!("{key}: {what}"));
+        self.lines.push(format!("{key}: {what}"));
     }
 }
 
@@ -240,15 +249,15 @@ impl Section {
 
     /// A secret that must be given; one line when it is not.
     pub fn required_secret(&mut self, key: &str, what: &str, problems: &mut Problems) -> Option<SecretString> {
-        let before = problems.0.len();
+        let before = problems.lines.len();
         let secret = self.secret(key, problems);
-        if secret.is_none() && problems.0.len() == before {
+        if secret.is_none() && problems.lines.len() == before {
             problems.add(&self.name(key), format_args!("is missing: {what}"));
         }
         secret
     }
 
-    /// A secret: `key`, or the content of the file named by `key_file`, less one line break at its end. An empty one counts as none.
+    /// A secret: `key`, or the content of the file named by `key_file`, less blank lines at its end. An empty one counts as none.
     pub fn secret(&mut self, key: &str, problems: &mut Problems) -> Option<SecretString> {
         let path = self.name(key);
         let file_key = format!("{key}_file");
@@ -259,19 +268,17 @@ impl Section {
                 problems.add(&path, format_args!("is given twice, also by {file_key}: keep one"));
                 None
             }
-            (Some(text), None) => Some(text.into()),
-            (None, Some(file)) => match std::fs::read_to_string(&file) {
+            (Some(text), None) => {
+                problems.inline_secrets.push(path);
+                Some(text.into())
+            }
+            (None, Some(file)) => match files::read_text(&file) {
                 Ok(text) => {
-                    let trimmed = text
-                        .strip_suffix('\n')
-                        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
-                    Some(trimmed.to_owned().into())
+                    problems.secret_files.push(file);
+                    Some(files::without_blank_end(&text).to_owned().into())
                 }
-                Err(error) => {
-                    problems.add(
-                        &self.name(&file_key),
-                        format_args!("{} cannot be read: {error}", file.display()),
-                    );
+                Err(what) => {
+                    problems.add(&self.name(&file_key), format_args!("{} {what}", file.display()));
                     None
                 }
             },

@@ -1,9 +1,11 @@
 //! Where settings come from: the file first, the environment over it, as one tree.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
+
+use super::files::read_text;
 
 /// The merged tree and what went wrong while merging.
 #[derive(Debug, Default)]
@@ -12,6 +14,8 @@ pub struct Sources {
     pub tree: Table,
     /// Lines about unreadable sources.
     pub problems: Vec<String>,
+    /// The file, when there is one.
+    pub file: Option<PathBuf>,
     /// Whether the file cannot be read: what else is missing may stand in it.
     pub unread: bool,
     /// Which variable gave a setting, by the setting's full name: problems name both.
@@ -37,10 +41,9 @@ const PREFIX: &str = "CABINET_";
 pub fn read_sources(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Sources {
     let mut sources = Sources::default();
     if let Some(file) = file {
-        match std::fs::read_to_string(file) {
-            Err(error) => sources
-                .problems
-                .push(format!("{}: cannot be read: {error}", file.display())),
+        sources.file = Some(file.to_owned());
+        match read_text(file) {
+            Err(what) => sources.problems.push(format!("{}: {what}", file.display())),
             Ok(text) => match text.parse::<Table>() {
                 Ok(tree) => sources.tree = tree,
                 Err(error) => sources.problems.push(broken_toml(file, &text, &error)),
@@ -48,7 +51,9 @@ pub fn read_sources(file: Option<&Path>, environment: impl Iterator<Item = (Stri
         }
     }
     sources.unread = !sources.problems.is_empty();
-    let mut variables: Vec<(String, String)> = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    let mut variables: Vec<(String, String)> = environment
+        .filter(|(name, value)| name.starts_with(PREFIX) && !is_of_a_service(name, value))
+        .collect();
     variables.sort();
     let mut over = Table::new();
     for (name, value) in variables {
@@ -61,6 +66,30 @@ pub fn read_sources(file: Option<&Path>, environment: impl Iterator<Item = (Stri
     }
     merge(&mut sources.tree, over);
     sources
+}
+
+/// Whether the variable describes a Kubernetes service, or a linked container, whose name begins as ours do: `cabinet` gives
+/// `CABINET_SERVICE_HOST`, `CABINET_SERVICE_PORT`, `CABINET_SERVICE_PORT_HTTP`, `CABINET_PORT`, `CABINET_PORT_8080_TCP` and
+/// `CABINET_PORT_8080_TCP_ADDR`, `cabinet-admin` the same with `CABINET_ADMIN_`. No setting has such a name.
+fn is_of_a_service(name: &str, value: &str) -> bool {
+    let is_address = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|protocol| value.starts_with(protocol));
+    if name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
+        return true;
+    }
+    if name.ends_with("_PORT") && is_address {
+        return true;
+    }
+    name.match_indices("_PORT_").any(|(at, found)| {
+        let mut words = name[at + found.len()..].split('_');
+        words.next().is_some_and(|port| port.parse::<u16>().is_ok())
+            && words.next().is_some_and(|word| ["TCP", "UDP", "SCTP"].contains(&word))
+            && words
+                .next()
+                .is_none_or(|word| ["PROTO", "PORT", "ADDR"].contains(&word))
+            && words.next().is_none()
+    })
 }
 
 /// Lays one tree over another. Names of tables that somebody chose are compared as the environment can spell them; a secret given in one
@@ -126,6 +155,35 @@ mod tests {
         assert_eq!(merged("secret_file = '/a'", "secret = 'b'"), "secret = \"b\"\n");
         let both = merged("", "secret = 'a'\nsecret_file = '/b'");
         assert!(both.contains("secret_file") && both.contains("secret = "), "{both}");
+    }
+
+    #[test]
+    fn the_variables_of_services_are_no_settings_and_settings_are_no_services() {
+        for (name, value) in [
+            ("CABINET_PORT", "tcp://10.0.0.7:8080"),
+            ("CABINET_SERVICE_HOST", "10.0.0.7"),
+            ("CABINET_SERVICE_PORT", "8080"),
+            ("CABINET_SERVICE_PORT_HTTP", "8080"),
+            ("CABINET_PORT_8080_TCP", "tcp://10.0.0.7:8080"),
+            ("CABINET_PORT_8080_TCP_PROTO", "tcp"),
+            ("CABINET_PORT_8080_TCP_PORT", "8080"),
+            ("CABINET_PORT_8080_TCP_ADDR", "10.0.0.7"),
+            ("CABINET_PORT_9090_UDP", "udp://10.0.0.7:9090"),
+            ("CABINET_ADMIN_PORT", "tcp://10.0.0.8:9090"),
+            ("CABINET_ADMIN_SERVICE_HOST", "10.0.0.8"),
+            ("CABINET_ADMIN_PORT_9090_TCP_ADDR", "10.0.0.8"),
+        ] {
+            assert!(is_of_a_service(name, value), "{name}");
+        }
+        for (name, value) in [
+            ("CABINET_PORT", "8080"),
+            ("CABINET_LISTEN", "tcp://127.0.0.1:8080"),
+            ("CABINET_PORT_8080", "tcp://10.0.0.7:8080"),
+            ("CABINET_PORT_8080_TCP_HOST", "10.0.0.7"),
+            ("CABINET_STORE__URL", "sqlite:///state.db"),
+        ] {
+            assert!(!is_of_a_service(name, value), "{name}");
+        }
     }
 
     #[test]

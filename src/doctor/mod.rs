@@ -4,6 +4,7 @@
 //! secret and nobody's data.
 
 mod addresses;
+mod files;
 mod gateways;
 mod probes;
 mod settling;
@@ -96,6 +97,7 @@ pub async fn examine(
         }
         Ok(config) => {
             report.add(Mark::Good, "настройки прочитаны", "the configuration is read");
+            files::look(&config, &mut report);
             addresses::try_listening(&config, &mut report);
             probes::store(&config, &clock, &entropy, &mut report).await;
             gateways::ask(&config, &clock, &mut report).await;

@@ -514,3 +514,81 @@ fn what_is_no_origin_is_one_line() {
         "{told:?}"
     );
 }
+
+#[test]
+fn beside_a_kubernetes_service_of_our_name_the_program_starts() {
+    let service = [
+        ("CABINET_PORT", "tcp://10.0.0.7:8080"),
+        ("CABINET_SERVICE_HOST", "10.0.0.7"),
+        ("CABINET_SERVICE_PORT", "8080"),
+        ("CABINET_SERVICE_PORT_HTTP", "8080"),
+        ("CABINET_PORT_8080_TCP", "tcp://10.0.0.7:8080"),
+        ("CABINET_PORT_8080_TCP_PORT", "8080"),
+        ("CABINET_PORT_8080_TCP_PROTO", "tcp"),
+        ("CABINET_PORT_8080_TCP_ADDR", "10.0.0.7"),
+    ];
+    assert!(read(SOUND, &service).is_ok());
+    let ConfigError(told) = read(SOUND, &[("CABINET_PORT", "8080")]).expect_err("no setting");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(
+        told[0].starts_with("port (CABINET_PORT): is not a setting"),
+        "{told:#?}"
+    );
+}
+
+/// The bytes of `text` in UTF-16, little or big end first, with its mark or without.
+fn utf16(text: &str, big: bool, mark: bool) -> Vec<u8> {
+    let marked = if mark {
+        format!("\u{feff}{text}")
+    } else {
+        text.to_owned()
+    };
+    let bytes = |unit: u16| if big { unit.to_be_bytes() } else { unit.to_le_bytes() };
+    marked.encode_utf16().flat_map(bytes).collect()
+}
+
+#[test]
+fn a_configuration_in_utf_16_is_told_in_one_line_and_a_mark_before_utf_8_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("cabinet.toml");
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).expect("a file");
+        Config::read(read_sources(Some(&path), std::iter::empty()), false)
+    };
+    for (big, mark) in [(false, true), (true, true), (false, false), (true, false)] {
+        let ConfigError(told) = read(&utf16(SOUND, big, mark)).expect_err("not UTF-8");
+        assert_eq!(told, [format!("{}: is in UTF-16: save it as UTF-8", path.display())]);
+    }
+    let ConfigError(told) = read(b"# \xd1\xe5\xea\xf0\xe5\xf2\n").expect_err("not UTF-8");
+    assert_eq!(told, [format!("{}: is not in UTF-8: save it as UTF-8", path.display())]);
+    assert!(read(format!("\u{feff}{SOUND}").as_bytes()).is_ok());
+}
+
+#[test]
+fn a_secrets_file_may_begin_with_a_mark_and_end_with_blank_lines() {
+    use secrecy::ExposeSecret;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret");
+    let plain = SOUND.replace("secret = \"a master secret for tests of enough bytes\"\n", "");
+    let read = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).expect("a file");
+        read(&plain, &[("CABINET_SECRET_FILE", &file.display().to_string())])
+    };
+    for end in ["", "\n", "\r\n", "\n\n\n", "\r\n \r\n"] {
+        for mark in ["", "\u{feff}"] {
+            let config = read(format!("{mark}a secret of at least thirty-two bytes{end}").as_bytes());
+            let config = config.expect("the settings are right");
+            assert_eq!(config.secret.expose_secret(), "a secret of at least thirty-two bytes");
+            // Secrets stand in the configuration file as well.
+            assert_eq!(config.secret_files.len(), 2);
+            assert_eq!(config.secret_files[1], file);
+        }
+    }
+    let ConfigError(told) = read(&utf16("a secret of at least thirty-two bytes", false, true)).expect_err("not UTF-8");
+    assert!(
+        told.iter()
+            .any(|line| line.ends_with("secret is in UTF-16: save it as UTF-8")),
+        "{told:#?}"
+    );
+}

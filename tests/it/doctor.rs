@@ -229,3 +229,26 @@ async fn an_address_that_is_taken_or_open_to_everyone_is_told() {
         "{lines:#?}"
     );
 }
+
+#[tokio::test]
+async fn files_with_secrets_that_everybody_can_read_are_named() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let probonus = ProBonus::start(&Clock::system()).await;
+    let store = sqlite();
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    std::fs::write(&token, format!("{TOKEN}\n")).expect("a file");
+    for (mode, exposed) in [(0o644, true), (0o640, false), (0o600, false)] {
+        std::fs::set_permissions(&token, std::fs::Permissions::from_mode(mode)).expect("a mode");
+        let mut sound = config(&probonus, &store, "").expect("sound");
+        sound.secret_files = vec![token.clone()];
+        let (sense, lines) = examined(Ok(sound), false).await;
+        let told = format!(
+            "{}: holds secrets, and everybody on this machine can read it",
+            token.display()
+        );
+        assert_eq!(says(&lines, Mark::Look, &told), exposed, "{lines:#?}");
+        assert!(sense);
+    }
+}
