@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cabinet::{Cabinet, CabinetConfig, Source, ViewError, Wish};
@@ -15,7 +14,7 @@ use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::entropy::Entropy;
-use crate::http::{App, Demo, Edge, Listener, Rooms, serve_admin};
+use crate::http::{App, Demo, Edge, Inherited, Rooms, Server, connections_that_fit, serve_admin};
 use crate::keys::{Keys, Secrets};
 use crate::model::Guest;
 use crate::partner::{Partner, Tools};
@@ -54,7 +53,7 @@ pub enum StartError {
 /// A running server.
 pub struct Running {
     app: App,
-    listener: Listener,
+    server: Server,
     admin_address: SocketAddr,
     admin_stop: CancellationToken,
     admin: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -79,16 +78,20 @@ pub async fn start(
             "health and metrics are on every address of this machine; see that only your own network reaches them"
         );
     }
-    let guests = listen("listen", config.listen).await?;
-    let admin = listen("admin_listen", config.admin_listen).await;
-    // Whoever tries the demo does not look at health and metrics: they need not stand in its way.
-    let admin = match admin {
-        Err(_) if config.demo => listen("admin_listen", SocketAddr::new(config.admin_listen.ip(), 0)).await?,
-        admin => admin?,
+    config.web.max_connections = connections_that_fit(config.web.max_connections);
+    let mut sockets = Inherited::from_environment();
+    let is_shared = config.web.reuse_port;
+    let told = |key, address| move |reason| StartError::Listen { key, address, reason };
+    let guests = sockets
+        .guests(config.listen, is_shared)
+        .map_err(told("listen", config.listen))?;
+    let admin = match sockets.admin(config.admin_listen, is_shared) {
+        // Whoever tries the demo does not look at health and metrics: they need not stand in its way.
+        Err(_) if config.demo => sockets.admin(SocketAddr::new(config.admin_listen.ip(), 0), false),
+        admin => admin,
     };
-    let address = guests
-        .local_addr()
-        .map_err(|error| StartError::Other(error.to_string()))?;
+    let admin = admin.map_err(told("admin_listen", config.admin_listen))?;
+    let address = guests.address().map_err(|error| StartError::Other(error.to_string()))?;
     let admin_address = admin
         .local_addr()
         .map_err(|error| StartError::Other(error.to_string()))?;
@@ -98,13 +101,8 @@ pub async fn start(
     }
     let (app, timekeeper) = rooms(config, demo, clock, entropy).await?;
     let edge = Edge::new(app.clone());
-    let listener = Listener::start(
-        guests,
-        edge.clone(),
-        app.config.web.max_connections,
-        app.config.web.drain,
-    )
-    .map_err(|error| StartError::Other(error.to_string()))?;
+    let server =
+        Server::start(guests, edge.clone(), &app.config.web).map_err(|error| StartError::Other(error.to_string()))?;
     let admin_stop = CancellationToken::new();
     let upkeep = metrics.clone();
     Ok(Running {
@@ -119,16 +117,10 @@ pub async fn start(
         }),
         timekeeper: tokio::spawn(timekeeper.run()),
         app,
-        listener,
+        server,
         admin_address,
         admin_stop,
     })
-}
-
-async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|reason| StartError::Listen { key, address, reason })
 }
 
 /// The rooms, each given what it needs and nothing else.
@@ -263,7 +255,7 @@ impl Running {
     /// Where guests reach it, as in `http://127.0.0.1:8080`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.listener.address())
+        format!("http://{}", self.server.address())
     }
 
     /// Where health and metrics are.
@@ -280,7 +272,7 @@ impl Running {
 
     /// Stops in order: readiness turns red, work in flight finishes within the drain time, background work ends, the store is flushed.
     pub async fn stop(self) {
-        self.listener.stop().await;
+        self.server.stop().await;
         self.upkeep.abort();
         self.timekeeper.abort();
         self.app.partner.stop().await;

@@ -39,6 +39,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "cabinet_credential_refused",
         "0: ProBonus accepts our credential; more: as such or for so many operations it does not",
     ),
+    (
+        "cabinet_connections_refused_total",
+        "Connections closed at once because as many as may be are open from their address",
+    ),
     ("cabinet_gateway_balance", "Money left at the gateway, in its currency"),
     ("cabinet_gateway_left_out", "1: the gateway fails and is left out"),
     (

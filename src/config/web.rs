@@ -22,6 +22,12 @@ pub struct WebConfig {
     pub docs: bool,
     /// `max_connections`: open connections at once; further ones wait to be accepted (`20000`).
     pub max_connections: usize,
+    /// `max_connections_per_ip`: open connections of one address (IPv6: /64) at once; trusted proxies and this machine are not counted; 0:
+    /// however many (`1000`).
+    pub max_connections_per_ip: usize,
+    /// `reuse_port`: whether another process of the same user may listen on the same addresses, so that a new one serves before the old one
+    /// stops (`false`).
+    pub reuse_port: bool,
     /// `drain_ms`: time for work in flight after SIGTERM, in milliseconds (`20000`).
     pub drain: std::time::Duration,
     /// `request_timeout_ms`: longest time for one answer, in milliseconds (`10000`).
@@ -67,8 +73,9 @@ impl WebConfig {
             cabinet: section.flag("cabinet", true, problems),
             static_dir,
             docs: section.flag("docs", true, problems),
-            max_connections: usize::try_from(section.number("max_connections", 20_000, 1..=1_000_000, problems))
-                .unwrap_or(20_000),
+            max_connections: count(&mut section, "max_connections", 20_000, 1, problems),
+            max_connections_per_ip: count(&mut section, "max_connections_per_ip", 1000, 0, problems),
+            reuse_port: section.flag("reuse_port", false, problems),
             drain: section.millis("drain_ms", 20_000, problems),
             request_timeout: std::time::Duration::from_millis(section.number(
                 "request_timeout_ms",
@@ -80,4 +87,9 @@ impl WebConfig {
         section.finish(problems);
         web
     }
+}
+
+fn count(section: &mut Section, key: &str, default: u64, least: u64, problems: &mut Problems) -> usize {
+    let number = section.number(key, default, least..=1_000_000, problems);
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header;
+use http::HeaderMap;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::site::{File, conditional};
 use super::{
     App, ErrorCode, Problem, auth, callbacks, demo, events, guest, openapi, partner, program, questionnaire, sessions,
     site,
@@ -64,15 +64,16 @@ pub(super) fn router(app: &App) -> Router {
 
 /// The document and Swagger UI, all from this binary.
 fn docs() -> Router<App> {
-    let text: Arc<str> = document_text().into();
+    // One copy for everybody: it is large, and its readers may be many and slow.
+    let document = Arc::new(File::new("openapi.json", document_text().into_bytes()));
     let config = utoipa_swagger_ui::Config::from("/openapi.json")
         .try_it_out_enabled(true)
         .persist_authorization(false)
         .display_request_duration(true)
         .validator_url("none");
-    let document = axum::routing::get(move |State(_): State<App>| {
-        let text = text.clone();
-        async move { ([(header::CONTENT_TYPE, "application/json")], text.to_string()) }
+    let document = axum::routing::get(move |headers: HeaderMap| {
+        let answer = conditional(&document, &headers);
+        async move { answer }
     });
     Router::new()
         .route("/openapi.json", document)

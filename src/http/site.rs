@@ -13,7 +13,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 
-use self::files::{Coding, File};
+use self::files::Coding;
+pub(super) use self::files::File;
 use super::{App, ErrorCode, Problem};
 use crate::config::Config;
 
@@ -97,33 +98,40 @@ impl Site {
     }
 
     fn answer(&self, file: &File, headers: &HeaderMap) -> Response {
-        let coding = file.coding_for(headers);
-        let mut response = StatusCode::OK.into_response();
-        let tag = file.tag(coding);
-        if is_known(headers, &tag) {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-        } else {
-            response = (StatusCode::OK, file.bytes(coding)).into_response();
-            response
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static(file.kind));
-            if let Some(name) = coding.name() {
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
-            }
-        }
+        let mut response = conditional(file, headers);
         let all = response.headers_mut();
-        all.insert(header::ETAG, tag);
-        all.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        // Names carry no version, so a browser asks each time and is usually told that nothing changed.
-        all.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         all.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
         for (name, value) in ISOLATION {
             all.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         response
     }
+}
+
+/// The file in the best coding that is taken, or 304 when the caller has it. The bytes are shared by all who are sent them.
+pub(super) fn conditional(file: &File, headers: &HeaderMap) -> Response {
+    let coding = file.coding_for(headers);
+    let mut response = StatusCode::OK.into_response();
+    let tag = file.tag(coding);
+    if is_known(headers, &tag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        response = (StatusCode::OK, file.bytes(coding)).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(file.kind));
+        if let Some(name) = coding.name() {
+            response
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
+    }
+    let all = response.headers_mut();
+    all.insert(header::ETAG, tag);
+    all.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    // Names carry no version, so a caller asks each time and is usually told that nothing changed.
+    all.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
 }
 
 const ISOLATION: [(&str, &str); 3] = [

@@ -38,6 +38,26 @@ async fn paths_and_methods_that_do_not_exist_get_problem_documents() {
 }
 
 #[tokio::test]
+async fn the_document_is_compressed_and_known_by_its_tag() {
+    let store = sqlite();
+    let cabinet = cabinet(&store).await;
+    let plain = send(cabinet.request(Method::GET, "/openapi.json")).await;
+    assert_eq!(plain.header("content-type"), Some("application/json"));
+    assert_eq!(plain.json()["openapi"], "3.1.0");
+    let tag = plain.header("etag").expect("a tag").to_owned();
+    let again = cabinet
+        .request(Method::GET, "/openapi.json")
+        .header("if-none-match", tag);
+    assert_eq!(send(again).await.status, StatusCode::NOT_MODIFIED);
+    let packed = cabinet
+        .request(Method::GET, "/openapi.json")
+        .header("accept-encoding", "br");
+    let packed = packed.send().await.expect("an answer");
+    assert_eq!(packed.headers()["content-encoding"], "br");
+    assert!(packed.bytes().await.expect("it is whole").len() < plain.text.len() / 5);
+}
+
+#[tokio::test]
 async fn a_query_that_nobody_reads_is_refused_and_not_ignored() {
     let store = sqlite();
     let cabinet = cabinet(&store).await;
@@ -166,6 +186,21 @@ async fn a_request_says_once_which_host_it_is_for() {
         let answer = raw(&cabinet, sound).await;
         assert!(answer.split(' ').nth(1) == Some("200"), "{sound} {answer}");
     }
+}
+
+#[tokio::test]
+async fn who_closes_the_sending_half_gets_the_answer_and_is_let_go() {
+    let store = sqlite();
+    let cabinet = cabinet(&store).await;
+    let body = r#"{"phone":"+7 916 000-00-01"}"#;
+    let ask = format!(
+        "POST /api/v1/auth/challenges HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = raw(&cabinet, &ask).await;
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    let two = "GET /api/v1/program HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2);
+    assert_eq!(raw(&cabinet, &two).await.matches("HTTP/1.1 200 ").count(), 2);
 }
 
 #[tokio::test]

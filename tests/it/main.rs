@@ -26,6 +26,7 @@ mod probonus_answers;
 mod replicas;
 mod rotation;
 mod sandbox;
+mod serving;
 mod sign_in;
 mod sign_in_limits;
 mod sign_in_outage;

@@ -29,7 +29,7 @@ const WORTH_COMPRESSING: usize = 1024;
 
 /// How bytes are written on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(in crate::http) enum Coding {
     /// As they are.
     Plain,
     /// gzip.
@@ -39,7 +39,7 @@ pub(super) enum Coding {
 }
 
 /// One file.
-pub(super) struct File {
+pub(in crate::http) struct File {
     /// Its media type.
     pub kind: &'static str,
     plain: Bytes,

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Edge;
+use crate::http::Edge;
 
 /// A connection whose library's own refusals are explained.
 pub(super) struct Explained<S> {
