@@ -72,13 +72,8 @@ pub async fn start(
     entropy: Entropy,
 ) -> Result<Running, StartError> {
     let metrics = telemetry::metrics();
-    if config.admin_listen.ip().is_unspecified() {
-        tracing::warn!(
-            admin_listen = %config.admin_listen,
-            "health and metrics are on every address of this machine; see that only your own network reaches them"
-        );
-    }
-    config.web.max_connections = connections_that_fit(config.web.max_connections);
+    let wanted = config.web.max_connections;
+    config.web.max_connections = connections_that_fit(wanted);
     let mut sockets = Inherited::from_environment();
     let is_shared = config.web.reuse_port;
     let told = |key, address| move |reason| StartError::Listen { key, address, reason };
@@ -103,6 +98,7 @@ pub async fn start(
     let edge = Edge::new(app.clone());
     let server =
         Server::start(guests, edge.clone(), &app.config.web).map_err(|error| StartError::Other(error.to_string()))?;
+    tell_of_limits(&app.config, wanted);
     let admin_stop = CancellationToken::new();
     let upkeep = metrics.clone();
     Ok(Running {
@@ -121,6 +117,23 @@ pub async fn start(
         admin_address,
         admin_stop,
     })
+}
+
+/// What an operator may want to change, said once everything stands: a start that fails says only why.
+fn tell_of_limits(config: &Config, wanted: usize) {
+    if config.web.max_connections < wanted {
+        tracing::warn!(
+            wanted,
+            connections = config.web.max_connections,
+            "web.max_connections is lowered: so few files may be open (LimitNOFILE in systemd, ulimit -n in a shell)"
+        );
+    }
+    if config.admin_listen.ip().is_unspecified() {
+        tracing::warn!(
+            admin_listen = %config.admin_listen,
+            "health and metrics are on every address of this machine; see that only your own network reaches them"
+        );
+    }
 }
 
 /// The rooms, each given what it needs and nothing else.

@@ -6,24 +6,8 @@ const OWN: u64 = 256;
 /// How many guests' connections fit beside our own descriptors, `wanted` at most. The limit is raised as far as the system lets us.
 #[must_use]
 pub fn connections_that_fit(wanted: usize) -> usize {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => {
-            let fit = fitting(wanted, limit);
-            if fit < wanted {
-                tracing::warn!(
-                    wanted,
-                    fit,
-                    limit,
-                    "web.max_connections is lowered: so few files may be open (LimitNOFILE in systemd, ulimit -n in a shell)"
-                );
-            }
-            fit
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the limit of open files is not known");
-            wanted
-        }
-    }
+    // Where the system does not say, it does not bound us either.
+    rlimit::increase_nofile_limit(u64::MAX).map_or(wanted, |limit| fitting(wanted, limit))
 }
 
 fn fitting(wanted: usize, limit: u64) -> usize {
