@@ -57,6 +57,9 @@ enum Command {
         /// An account with a few movements, to see what its history shows
         #[arg(long, value_name = "ID")]
         account: Option<String>,
+        /// The phone of a guest, to see how their account is told
+        #[arg(long, value_name = "PHONE")]
+        phone: Option<String>,
     },
     /// Print the OpenAPI document
     Openapi,
@@ -157,11 +160,17 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             block_on(run_demo(file.sources(), sandbox_listen))
         }
         Command::Sandbox { listen } => block_on(run_sandbox(listen)),
-        Command::Doctor { file, swagger, account } => {
+        Command::Doctor {
+            file,
+            swagger,
+            account,
+            phone,
+        } => {
             let russian = std::env::vars().any(|(name, value)| name == "LANG" && value.starts_with("ru"));
             let questions = Questions {
                 swagger,
                 account,
+                phone,
                 russian,
             };
             block_on(examine(Config::read(file.sources(), false), questions))

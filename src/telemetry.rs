@@ -74,6 +74,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "Share of the group's calls to ProBonus that are turned away here: 0 none, 1 all but one a second",
     ),
     (
+        "cabinet_upstream_odd_values_total",
+        "Values of ProBonus that could not be read and cost only their own field",
+    ),
+    (
         "cabinet_upstream_requests_total",
         "Calls to ProBonus by operation and outcome",
     ),

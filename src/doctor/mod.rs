@@ -6,6 +6,7 @@
 mod addresses;
 mod files;
 mod gateways;
+mod manners;
 mod probes;
 mod settling;
 mod swagger;
@@ -54,6 +55,8 @@ pub struct Questions {
     pub swagger: Option<String>,
     /// An account with a few movements, to see what its history shows.
     pub account: Option<String>,
+    /// The phone of a guest, to see how an account is told.
+    pub phone: Option<String>,
     /// Whether to speak Russian.
     pub russian: bool,
 }

@@ -9,7 +9,7 @@ use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::keys::Secrets;
-use crate::model::{GuestKey, Phone};
+use crate::model::GuestKey;
 use crate::probonus::{Operation, ProBonus, UpstreamError};
 use crate::store::{LedgerFound, Store};
 
@@ -111,10 +111,13 @@ pub(super) async fn probonus(
         report.add(Mark::Bad, "TLS не настраивается", "TLS cannot be set up");
         return true;
     };
-    if groups(config, &client, report).await {
-        absent(config, &client, report).await;
+    let accepted = groups(config, &client, report).await;
+    if accepted {
+        super::manners::ask(config, questions, &client, report).await;
+        sums(config, report);
         super::settling::ask(questions, &client, config, report).await;
     }
+    super::manners::tell_sightings(&client, report);
     true
 }
 
@@ -234,23 +237,8 @@ async fn groups(config: &Config, client: &ProBonus, report: &mut Report<'_>) -> 
     }
 }
 
-/// What ProBonus says of a phone that nobody has.
-async fn absent(config: &Config, client: &ProBonus, report: &mut Report<'_>) {
-    let Some(nobody) = Phone::from_e164("+79000000000") else {
-        return;
-    };
-    match client.find_by_phone(&nobody, Deadline::within(TIME)).await {
-        Ok(_) => report.add(
-            Mark::Good,
-            "find_by_phone отвечает понятно",
-            "find_by_phone answers as expected",
-        ),
-        Err(error) => report.add(
-            Mark::Bad,
-            why(Operation::FindByPhone, config, error, true),
-            why(Operation::FindByPhone, config, error, false),
-        ),
-    }
+/// Which unit sums are read in.
+fn sums(config: &Config, report: &mut Report<'_>) {
     let sums = match config.probonus.sums {
         crate::config::Sums::Kopecks => ("копейках", "kopecks"),
         crate::config::Sums::Rubles => ("рублях", "roubles"),

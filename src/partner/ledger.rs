@@ -62,7 +62,7 @@ impl Ledger for ProBonus {
         history: History,
         deadline: Deadline,
     ) -> Result<Vec<Transaction>, UpstreamError> {
-        self.transactions(account, history, deadline).await
+        self.whole_transactions(account, history, deadline).await
     }
 
     async fn pending(&self, account: &AccountId, deadline: Deadline) -> Result<Vec<Money>, UpstreamError> {

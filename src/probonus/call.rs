@@ -12,6 +12,7 @@ use super::connections::{Connections, Unanswered};
 use super::error::UpstreamError;
 use super::operation::Operation;
 use super::reply::Reply;
+use super::sightings::Sightings;
 use crate::clock::{Clock, Deadline};
 use crate::config::ProbonusConfig;
 
@@ -25,6 +26,7 @@ pub(super) struct Transport {
     base: Url,
     methods: BTreeMap<String, Method>,
     timeout: Duration,
+    sightings: Sightings,
 }
 
 impl Transport {
@@ -38,12 +40,18 @@ impl Transport {
             base,
             methods: config.methods.clone(),
             timeout: config.timeout,
+            sightings: Sightings::default(),
         })
     }
 
     /// The longest time of one call.
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// What was seen on the way.
+    pub fn sightings(&self) -> &Sightings {
+        &self.sightings
     }
 
     /// A request for `operation`: arguments in the query by GET, in a JSON body otherwise.
@@ -81,7 +89,16 @@ impl Transport {
             let response = sent.map_err(|unanswered| match unanswered {
                 Unanswered::NotSent => UpstreamError::not_sent(None),
                 Unanswered::Unknown => UpstreamError::unknown(),
+                Unanswered::UnreadableHead => {
+                    self.sightings.unreadable_head(operation);
+                    UpstreamError::unknown()
+                }
             })?;
+            if response.status().is_redirection() {
+                let location = response.headers().get(header::LOCATION);
+                let location = location.and_then(|location| location.to_str().ok());
+                self.sightings.redirected(operation, response.url(), location);
+            }
             Reply::read(response, bound_of(operation)).await
         };
         if let Ok(reply) = tokio::time::timeout_at(until.instant(), exchange).await {

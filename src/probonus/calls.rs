@@ -15,6 +15,7 @@ use super::resilience::{
     ConcurrencyLimit, FailureMemory, Outcome, Priority, ProbePacer, RateLimit, RetryBudget, Throttle, Throttled,
     Throttling, jitter,
 };
+use super::sightings::Sightings;
 use crate::clock::{Clock, Deadline};
 use crate::config::ProbonusConfig;
 use crate::entropy::Entropy;
@@ -104,6 +105,11 @@ impl Calls {
             entropy,
             retried: counter!("cabinet_upstream_retries_total"),
         })
+    }
+
+    /// What was seen on the way.
+    pub fn sightings(&self) -> &Sightings {
+        self.exchange.sightings()
     }
 
     /// One call; a read that failed by chance is tried once more.

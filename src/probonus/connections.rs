@@ -25,6 +25,9 @@ const DISTRUST: Duration = Duration::from_secs(30);
 /// A request of which nothing was sent is sent again so often.
 const RESENT: usize = 2;
 
+/// Headers of an answer: some servers and the proxies before them add one for everything.
+const MAX_HEADERS: usize = 1000;
+
 /// The connections.
 pub(super) struct Connections {
     /// Each call over a connection of its own.
@@ -49,6 +52,8 @@ pub(super) enum Unanswered {
     NotSent,
     /// It may have read it.
     Unknown,
+    /// It answered, with a head that the HTTP library does not take.
+    UnreadableHead,
 }
 
 impl Connections {
@@ -122,6 +127,9 @@ impl Connections {
                 Ok(response)
             }
             Err(error) if was_not_sent(&error) => Err(Unanswered::NotSent),
+            Err(error) if causes(&error).any(|cause| hyper_says(cause, hyper::Error::is_parse)) => {
+                Err(Unanswered::UnreadableHead)
+            }
             Err(_) => Err(Unanswered::Unknown),
         }
     }
@@ -147,6 +155,11 @@ fn client(connect: Duration, idle: Option<Duration>) -> Result<Client, reqwest::
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(connect)
         .tcp_nodelay(true)
+        .http1_max_headers(MAX_HEADERS)
+        // As old and careless servers write heads.
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
         .user_agent(concat!("guest-cabinet/", env!("CARGO_PKG_VERSION")));
     match idle {
         Some(idle) if !idle.is_zero() => builder.pool_idle_timeout(idle),

@@ -10,10 +10,9 @@ use http::{HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::answers::{self, Tokens};
 use super::arguments::Arguments;
 use super::call::Transport;
-use super::decode::verdict::{Verdict, decide};
+use super::decode::{Tokens, Verdict, decide, read_tokens};
 use super::error::{Effect, UpstreamError};
 use super::operation::Operation;
 use crate::clock::{Clock, Deadline};
@@ -326,7 +325,7 @@ async fn ask(
     let request = transport.request(operation, arguments);
     let answer = transport.send(operation, request, deadline).await?;
     match decide(&answer, operation, &Forms::default())? {
-        Verdict::Told(answer) => answers::tokens(answer),
+        Verdict::Told(answer) => read_tokens(answer),
         Verdict::Nothing | Verdict::Absent => Err(UpstreamError::Invalid),
     }
 }

@@ -6,10 +6,11 @@ use super::arguments::Arguments;
 use super::call::Transport;
 use super::complaint::complaint;
 use super::credential::{Authorization, Credential};
-use super::decode::verdict::{decide, outcome};
+use super::decode::{decide, outcome};
 use super::error::UpstreamError;
 use super::operation::Operation;
 use super::reply::Reply;
+use super::sightings::Sightings;
 use crate::clock::{Clock, Deadline};
 use crate::config::{Forms, ProbonusConfig};
 
@@ -27,6 +28,11 @@ impl Exchange {
             credential: Credential::new(config.credential.clone(), config.token_header.clone(), clock),
             forms: config.forms.clone(),
         })
+    }
+
+    /// What was seen on the way.
+    pub fn sightings(&self) -> &Sightings {
+        self.transport.sightings()
     }
 
     /// The longest time of one.

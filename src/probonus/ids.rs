@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::json::Json;
+use super::decode::Json;
 
 const UNTOLD: u8 = 0;
 const NUMBERS: u8 = 1;

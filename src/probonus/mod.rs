@@ -5,27 +5,30 @@
 //! and what is assumed about ProBonus is changeable here and nowhere else. This room knows nothing of guests' views, caches or HTTP
 //! towards guests.
 
-mod answers;
 mod arguments;
 mod call;
 mod calls;
+mod client;
 mod complaint;
 mod connections;
 mod credential;
 mod decode;
-#[cfg(test)]
-mod dialects;
 mod error;
+mod examination;
 mod exchange;
 mod ids;
-mod json;
 mod operation;
-mod operations;
+mod reads;
 mod reply;
 mod resilience;
-mod values;
+mod sightings;
+mod writes;
 
+pub use client::ProBonus;
 pub use error::{Effect, UpstreamError};
+pub use examination::{Impression, Meaning, Question};
 pub use operation::Operation;
-pub use operations::{History, NotInserted, ProBonus};
+pub use reads::History;
 pub use resilience::Throttling;
+pub use sightings::Redirect;
+pub use writes::NotInserted;

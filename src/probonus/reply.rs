@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 
+use super::decode::{Json, to_utf8};
 use super::error::{Effect, UpstreamError};
-use super::json::Json;
 use crate::retry_after::retry_after;
 
 /// The longest pause that ProBonus may ask for.
@@ -17,7 +17,6 @@ pub(super) struct Reply {
     pub status: StatusCode,
     pub body: Bytes,
     retry_after: Option<Duration>,
-    json: bool,
 }
 
 impl Reply {
@@ -25,7 +24,7 @@ impl Reply {
     pub async fn read(mut response: reqwest::Response, bound: usize) -> Result<Self, UpstreamError> {
         let retry_after = pause_asked_for(response.headers());
         let kind = response.headers().get(header::CONTENT_TYPE);
-        let json = kind.is_none_or(|kind| kind.to_str().is_ok_and(is_json));
+        let kind = kind.and_then(|kind| kind.to_str().ok()).map(str::to_owned);
         let status = response.status();
         let mut body = BytesMut::new();
         loop {
@@ -40,9 +39,8 @@ impl Reply {
         }
         Ok(Self {
             status,
-            body: body.freeze(),
+            body: to_utf8(body.freeze(), kind.as_deref()),
             retry_after,
-            json,
         })
     }
 
@@ -53,7 +51,6 @@ impl Reply {
             status,
             body: Bytes::copy_from_slice(body.as_bytes()),
             retry_after: None,
-            json: true,
         }
     }
 
@@ -71,9 +68,9 @@ impl Reply {
         self.retry_after.filter(|_| away)
     }
 
-    /// Whether a success is JSON, or empty: whatever else comes is not ProBonus talking.
+    /// Whether a success is JSON, whatever it is called, or empty: whatever else comes is not ProBonus talking.
     pub fn makes_sense(&self) -> bool {
-        !self.status.is_success() || self.is_blank() || (self.json && Json::parse(&self.body).is_ok())
+        !self.status.is_success() || self.is_blank() || Json::parse(&self.body).is_ok()
     }
 
     /// What a status that is no success means.
@@ -101,11 +98,6 @@ impl Reply {
 /// How long ProBonus asks to be left alone, within [`LONGEST_RETRY_AFTER`].
 fn pause_asked_for(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers).map(|pause| pause.min(LONGEST_RETRY_AFTER))
-}
-
-fn is_json(kind: &str) -> bool {
-    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    matches!(essence.as_str(), "" | "application/json" | "text/json") || essence.ends_with("+json")
 }
 
 #[cfg(test)]

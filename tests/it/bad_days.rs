@@ -20,7 +20,7 @@ const VIEWS: [(&str, &str); 5] = [
 ];
 
 /// Faults with the status a guest gets who has nothing to fall back on.
-const FAULTS: [(&str, u16, &[u16]); 13] = [
+const FAULTS: [(&str, u16, &[u16]); 12] = [
     ("status", 500, &[503]),
     ("status", 503, &[503]),
     ("status", 429, &[503]),
@@ -28,7 +28,6 @@ const FAULTS: [(&str, u16, &[u16]); 13] = [
     ("status", 418, &[502]),
     ("garbage", 0, &[502]),
     ("html", 0, &[502]),
-    ("wrong_type", 0, &[502]),
     ("oversized", 0, &[502]),
     ("truncated", 0, &[503]),
     ("hang", 0, &[503]),

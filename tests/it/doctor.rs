@@ -7,7 +7,7 @@ use guest_cabinet::entropy::Entropy;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Emulator, Mood, ProBonus, TestStore, courier, sqlite};
+use crate::support::{Emulator, Mood, ProBonus, StandIn, TestStore, courier, sqlite, stand_in};
 
 const TOKEN: &str = "sandbox-token";
 
@@ -139,6 +139,120 @@ async fn gateways_are_asked_for_their_balance_and_one_that_works_is_enough() {
     let (sense, lines) = examined(none_left, true).await;
     assert!(!sense && says(&lines, Mark::Bad, "delivery.smsru: шлюз не принимает ключ"));
     assert!(smsru.calls("/sms/send").is_empty());
+}
+
+/// What the doctor says of a stand-in, asked about Anna and her account.
+async fn of_stand_in(probonus: &StandIn, more: &str) -> (bool, Vec<Line>) {
+    let sandbox = ProBonus::start(&Clock::system()).await;
+    let store = sqlite();
+    let mut config = config(&sandbox, &store, more).expect("sound");
+    config.probonus.url = probonus.url.parse().expect("an address");
+    let questions = Questions {
+        account: Some("5012".into()),
+        phone: Some("+7 916 000-00-01".into()),
+        ..Questions::default()
+    };
+    let mut lines = Vec::new();
+    let mut tell = |line: &Line| lines.push(line.clone());
+    let sense = Box::pin(examine(
+        Ok(config),
+        &questions,
+        Clock::system(),
+        Entropy::system(),
+        &mut tell,
+    ))
+    .await;
+    assert!(lines.iter().all(|line| !line.text.contains("9160000001")), "{lines:#?}");
+    (sense, lines)
+}
+
+#[tokio::test]
+async fn how_this_probonus_answers_is_told() {
+    let probonus = StandIn::start().await;
+    let mut account = stand_in::account();
+    account["gender"] = json!(true);
+    account["coupons"] = json!([null]);
+    probonus.says(
+        "find_by_phone",
+        200,
+        &json!({ "success": true, "data": { "items": [account] } }),
+    );
+    probonus.says(
+        "get_by_id",
+        200,
+        &json!({ "success": false, "message": "Чек не найден" }),
+    );
+    let (sense, lines) = of_stand_in(&probonus, "").await;
+    // A phone that nobody has is answered with Anna's account, which says whose it is.
+    for (mark, part) in [
+        (Mark::Good, "these answer: account_groups"),
+        (Mark::Good, "answers come in an envelope: data.items"),
+        (
+            Mark::Good,
+            "get_by_id: a refusal looks like this: 200, the refusal inside the body",
+        ),
+        (Mark::Look, "an account that does not exist is answered with a balance"),
+        (Mark::Look, "find_by_phone.coupons, find_by_phone.gender"),
+        (Mark::Good, "find_by_phone: is read"),
+        (Mark::Good, "transactions: is read"),
+    ] {
+        assert!(says(&lines, mark, part), "{part} {lines:#?}");
+    }
+    assert!(!sense, "{lines:#?}");
+    probonus.says("find_by_phone", 200, &json!([stand_in::account(), { "id": 5013 }]));
+    let (_, lines) = of_stand_in(&probonus, "").await;
+    assert!(says(&lines, Mark::Bad, "this phone has several accounts"), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn an_unsure_form_of_absence_is_told_with_the_setting_that_believes_it() {
+    let probonus = StandIn::start().await;
+    for (status, body, form) in [
+        (404, "", "not_found_empty"),
+        (404, "<html>404</html>", "not_found_page"),
+        (200, "{\"success\":false}", "refusal"),
+    ] {
+        probonus.sends("find_by_phone", status, &[], body);
+        let (sense, lines) = of_stand_in(&probonus, "").await;
+        let setting = format!(
+            "set probonus.absent = [\"not_found\", \"no_content\", \"empty\", \"null\", \"object\", \"array\", \"{form}\"]"
+        );
+        assert!(!sense && says(&lines, Mark::Bad, &setting), "{lines:#?}");
+        let (_, lines) = of_stand_in(&probonus, &format!("absent = [\"{form}\"]")).await;
+        let looks = format!("\"no such guest\" looks like this: {form}");
+        assert!(says(&lines, Mark::Good, &looks), "{lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn redirects_and_heads_that_cannot_be_read_are_named() {
+    let probonus = StandIn::start().await;
+    let location = "https://probonus.example.ru/bonus/api/v0/account_groups/list?x=79160000001";
+    probonus.sends("list", 301, &[("location", location)], "");
+    let (sense, lines) = of_stand_in(&probonus, "").await;
+    assert!(
+        !sense
+            && says(
+                &lines,
+                Mark::Bad,
+                "set probonus.url = \"https://probonus.example.ru/bonus\""
+            ),
+        "{lines:#?}"
+    );
+    probonus.sends("list", 302, &[("location", "/Account/Login?ReturnUrl=%2F")], "");
+    let (_, lines) = of_stand_in(&probonus, "").await;
+    assert!(
+        says(&lines, Mark::Bad, "/Account/Login, which is not its API"),
+        "{lines:#?}"
+    );
+    let many: Vec<(String, String)> = (0..1500).map(|number| (format!("x-{number}"), "1".into())).collect();
+    let many: Vec<(&str, &str)> = many
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    probonus.sends("list", 200, &many, "[]");
+    let (_, lines) = of_stand_in(&probonus, "").await;
+    assert!(says(&lines, Mark::Bad, "more than a thousand headers"), "{lines:#?}");
 }
 
 /// A document as a vendor's server gives it, with methods, names, types and a header of its own.

@@ -23,6 +23,7 @@ mod partner_model;
 mod partner_rules;
 mod pasted;
 mod probonus_answers;
+mod probonus_values;
 mod replicas;
 mod rotation;
 mod sandbox;

@@ -1,8 +1,8 @@
 //! What stands around a value: envelopes by the names that servers give them, in any nesting.
 
-use super::super::json::{Json, Object, Read};
-use super::super::operation::Operation;
 use super::forms::{Said, is_furniture, is_named};
+use super::json::{Json, Object, Read};
+use crate::probonus::operation::Operation;
 
 /// Names of envelopes. An object or a list by such a name is what the answer tells; a plain value may be a word (`"result": "ok"`).
 const WRAPPERS: [&str; 7] = ["$values", "data", "result", "value", "response", "payload", "d"];

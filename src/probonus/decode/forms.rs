@@ -3,7 +3,7 @@
 //! Whether a name stands for anything is decided by its value: `"errors": []`, `"error": ""` and `"errorCode": 0` are no errors, and an
 //! account's `"status": "active"` is no word about the call.
 
-use super::super::json::{Json, Object};
+use super::json::{Json, Object};
 
 /// What one member says about the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

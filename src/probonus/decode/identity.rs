@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::super::json::{Json, NONSENSE, Read};
+use super::json::{Json, NONSENSE, Read};
 use crate::model::{AccountId, Phone};
 
 /// Digits of the shortest national number: fewer at a number's end prove nothing.

@@ -175,7 +175,7 @@ proptest! {
         let body = serde_json::to_string(&text).expect("text");
         for operation in OPERATIONS {
             let said = verdict(operation, 200, &body);
-            let word = super::forms::word(crate::probonus::json::Json::parse(body.as_bytes()).expect("JSON"));
+            let word = super::forms::word(super::json::Json::parse(body.as_bytes()).expect("JSON"));
             prop_assert!(said != "absent" && (word.is_some() || operation.kind() != Kind::Write || said == "invalid"), "{}", body);
         }
     }

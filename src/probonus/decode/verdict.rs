@@ -6,13 +6,14 @@
 
 use http::StatusCode;
 
-use super::super::error::UpstreamError;
-use super::super::json::{Json, NONSENSE, Read};
-use super::super::operation::{Kind, Operation};
-use super::super::reply::Reply;
 use super::envelope::{Opened, open};
+use super::fields::is_no_id;
 use super::forms::{Word, flag_itself, word};
+use super::json::{Json, NONSENSE, Read};
 use crate::config::{AbsentForm, DoneForm, Forms};
+use crate::probonus::error::UpstreamError;
+use crate::probonus::operation::{Kind, Operation};
+use crate::probonus::reply::Reply;
 
 /// What an answer that is no error says.
 pub(in crate::probonus) enum Verdict<'a> {
@@ -77,6 +78,11 @@ pub(in crate::probonus) fn absent_form(reply: &Reply, operation: Operation) -> O
     }
 }
 
+/// Names of the envelopes around a success, the outermost first.
+pub(in crate::probonus) fn around(reply: &Reply, operation: Operation) -> Vec<&'static str> {
+    told(reply, operation).map(|opened| opened.around).unwrap_or_default()
+}
+
 fn found<'a>(reply: &'a Reply, operation: Operation, forms: &Forms) -> Read<Verdict<'a>> {
     match absent_form(reply, operation) {
         Some(form) if forms.absent.contains(&form) => Ok(Verdict::Absent),
@@ -138,11 +144,6 @@ fn written<'a>(reply: &'a Reply, operation: Operation, forms: &Forms) -> Read<Ve
 fn names_what_was_made(value: Json, operation: Operation) -> bool {
     let id = value.object().ok().and_then(|object| object.told(operation.made()));
     id.is_some_and(|id| id.scalar().is_ok_and(|id| !is_no_id(&id)))
-}
-
-/// What stands where an id would, when there is none: .NET writes 0 and the empty GUID.
-pub(in crate::probonus) fn is_no_id(text: &str) -> bool {
-    text.trim().chars().all(|c| matches!(c, '0' | '-' | '{' | '}')) || text.trim().starts_with('-')
 }
 
 /// A success' value and what its envelopes say, unless that is a refusal or a failure.

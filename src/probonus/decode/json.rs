@@ -2,22 +2,23 @@
 
 use std::borrow::Cow;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use rust_decimal::Decimal;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::error::UpstreamError;
+use crate::probonus::error::UpstreamError;
 
 /// A value that has not been looked into yet.
 #[derive(Clone, Copy)]
-pub(super) struct Json<'a>(&'a RawValue);
+pub(in crate::probonus) struct Json<'a>(&'a RawValue);
 
 /// An object's members in their order.
-pub(super) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(in crate::probonus) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-pub(super) type Read<T> = Result<T, UpstreamError>;
+pub(in crate::probonus) type Read<T> = Result<T, UpstreamError>;
 
 /// The answer makes no sense.
-pub(super) const NONSENSE: UpstreamError = UpstreamError::Invalid;
+pub(in crate::probonus) const NONSENSE: UpstreamError = UpstreamError::Invalid;
 
 impl<'a> Json<'a> {
     /// One whole JSON text; some servers put a byte order mark before it.
@@ -66,9 +67,12 @@ impl<'a> Json<'a> {
     pub fn is_nothing(self) -> bool {
         match self.first() {
             b'n' => true,
-            b'{' => self
-                .object()
-                .is_ok_and(|object| object.0.iter().all(|(name, _)| name.starts_with('$'))),
+            b'{' => self.object().is_ok_and(|object| {
+                object
+                    .0
+                    .iter()
+                    .all(|(name, _)| name.starts_with('$') && name != "$values")
+            }),
             b'[' => self.array().is_ok_and(|array| match array.as_slice() {
                 [] => true,
                 [one] => one.is_nothing(),
@@ -98,6 +102,18 @@ impl<'a> Json<'a> {
         Ok(items.into_iter().map(Self).collect())
     }
 
+    /// The entries of a list, also of one among `$values` or `items`; an empty object or text is an empty list.
+    pub fn entries(self) -> Read<Vec<Self>> {
+        let empty = self.is_object() && self.is_nothing();
+        if empty || self.text().is_ok_and(|text| text.trim().is_empty()) {
+            return Ok(Vec::new());
+        }
+        match self.object() {
+            Ok(object) => object.told(&["$values", "items"]).ok_or(NONSENSE)?.array(),
+            Err(_) => self.array(),
+        }
+    }
+
     pub fn text(self) -> Read<Cow<'a, str>> {
         struct Text<'a>(Cow<'a, str>);
         impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -119,12 +135,20 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// `true`, `false`, or the same as 0, 1 or text.
+    /// A flag in any usual spelling: as itself, as 0, 1 or -1 (which is "true" to Visual Basic and Access), or as a word.
     pub fn flag(self) -> Read<bool> {
-        match self.0.get().trim_matches('"').to_ascii_lowercase().as_str() {
-            "true" | "1" => Ok(true),
-            "false" | "0" | "" => Ok(false),
-            _ => Err(NONSENSE),
+        if self.is_flag() {
+            return Ok(self.first() == b't');
+        }
+        let text = self.scalar()?.trim().to_lowercase();
+        match text.as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "да" | "д" => Ok(true),
+            "false" | "f" | "no" | "n" | "off" | "нет" | "н" | "" => Ok(false),
+            _ => match text.parse::<Decimal>() {
+                Ok(number) if number.is_zero() => Ok(false),
+                Ok(number) if number.abs() == Decimal::ONE => Ok(true),
+                _ => Err(NONSENSE),
+            },
         }
     }
 }
@@ -149,11 +173,6 @@ impl<'a> Object<'a> {
             .iter()
             .find_map(|name| self.get(&[name]).filter(|value| !value.is_null()))
     }
-
-    /// The member read by `read`; an error when it is told and does not read.
-    pub fn read<T>(&self, names: &[&str], read: impl FnOnce(Json<'a>) -> Read<T>) -> Read<Option<T>> {
-        self.told(names).map(read).transpose()
-    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
@@ -168,12 +187,86 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    members.push((Cow::Owned(key), value));
+                while let Some((Name(name), value)) = map.next_entry::<Name, &'de RawValue>()? {
+                    members.push((Cow::Owned(name), value));
                 }
                 Ok(members)
             }
         }
         deserializer.deserialize_map(Members).map(Object)
+    }
+}
+
+/// A member's name. Half of a character in it (`\ud800`) makes that name odd, not the object.
+struct Name(String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Name;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a name")
+            }
+
+            fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Name, E> {
+                Ok(Name(String::from_utf8_lossy(name).into_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_known_in_every_usual_spelling() {
+        let flag = |text: &str| Json::parse(text.as_bytes()).expect("JSON").flag().ok();
+        for yes in [
+            "true",
+            "1",
+            "-1",
+            "1.0",
+            "\"Y\"",
+            "\"yes\"",
+            "\"Да\"",
+            "\"true\"",
+            "\"1\"",
+            "\" TRUE \"",
+        ] {
+            assert_eq!(flag(yes), Some(true), "{yes}");
+        }
+        for no in [
+            "false",
+            "0",
+            "0.0",
+            "-0",
+            "\"N\"",
+            "\"no\"",
+            "\"нет\"",
+            "\"False\"",
+            "\"0\"",
+            "\"\"",
+            "\" \"",
+        ] {
+            assert_eq!(flag(no), Some(false), "{no}");
+        }
+        for odd in ["2", "null", "[]", "{}", "[true]", "\"возможно\"", "\"\\ud800\"", "1e30"] {
+            assert_eq!(flag(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn half_a_character_in_a_name_costs_that_member_alone() {
+        let json = Json::parse(br#"{"\ud800":1,"id":7,"name":"\ud800"}"#).expect("JSON");
+        let object = json.object().expect("an object");
+        assert_eq!(
+            object.told(&["id"]).and_then(|id| id.scalar().ok()).as_deref(),
+            Some("7")
+        );
+        assert!(object.told(&["name"]).is_some_and(|name| name.text().is_err()));
     }
 }

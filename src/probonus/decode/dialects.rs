@@ -3,17 +3,17 @@
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::decode::envelope::open;
-use super::json::{Json, Read};
-use super::operation::Operation;
-use super::values::Values;
+use super::envelope::open;
+use super::json::Read;
+use super::{Context, Json, Odd, Values, read_account, read_balance, read_check, read_history};
 use crate::config::Sums;
 use crate::model::{Account, AccountId, Balance, Check, Money, Transaction};
+use crate::probonus::operation::Operation;
 
-const PLAIN: &str = include_str!("../../tests/fixtures/probonus/plain.json");
+const PLAIN: &str = include_str!("../../../tests/fixtures/probonus/plain.json");
 const OTHERS: [&str; 2] = [
-    include_str!("../../tests/fixtures/probonus/wrapped.json"),
-    include_str!("../../tests/fixtures/probonus/rubles.json"),
+    include_str!("../../../tests/fixtures/probonus/wrapped.json"),
+    include_str!("../../../tests/fixtures/probonus/rubles.json"),
 ];
 
 struct Told {
@@ -25,24 +25,31 @@ struct Told {
 
 fn told(fixture: &str) -> Told {
     let fixture: Value = serde_json::from_str(fixture).expect("a fixture");
-    let values = Values {
-        sums: if fixture["sums"] == "rubles" {
-            Sums::Rubles
-        } else {
-            Sums::Kopecks
-        },
-        zone: TimeZone::get("Europe/Moscow").expect("a zone"),
+    let sums = if fixture["sums"] == "rubles" {
+        Sums::Rubles
+    } else {
+        Sums::Kopecks
+    };
+    let values = Values::new(sums, TimeZone::get("Europe/Moscow").expect("a zone"));
+    let odd = Odd::default();
+    let context = Context {
+        values: &values,
+        odd: &odd,
     };
     let account = AccountId::parse("5012").expect("an id");
     Told {
         account: read(&fixture["account"], Operation::FindByPhone, |answer| {
-            values.account(answer)
+            read_account(answer, context)
         }),
-        balance: read(&fixture["balance"], Operation::Balance, |answer| values.balance(answer)),
+        balance: read(&fixture["balance"], Operation::Balance, |answer| {
+            read_balance(answer, context)
+        }),
         transactions: read(&fixture["transactions"], Operation::Transactions, |answer| {
-            values.transactions(answer, &account)
+            read_history(answer, &account, context).map(|movements| movements.entries)
         }),
-        check: read(&fixture["check"], Operation::Check, |answer| values.check(answer)),
+        check: read(&fixture["check"], Operation::Check, |answer| {
+            read_check(answer, context)
+        }),
     }
 }
 
