@@ -17,6 +17,11 @@ impl Cabinet {
     /// A write happened for this guest: on every replica what was asked for before is outdated.
     pub(super) async fn changed(self: &Arc<Self>, guest: &Guest) {
         let moved = self.move_generations(guest.key).await;
+        self.outdate(guest, moved);
+    }
+
+    /// A write moved the guest's generation, or would have: what is in memory of before goes.
+    pub(super) fn outdate(self: &Arc<Self>, guest: &Guest, moved: Result<Generation, StoreError>) {
         self.guests.slots(guest.key).outdate(moved.as_ref().ok().copied());
         if moved.is_err() {
             tracing::warn!("a write could not be noted in the store; other replicas hear of it when the store is back");

@@ -15,6 +15,7 @@ mod reading;
 mod ready;
 mod registration;
 mod saved;
+mod shown_edits;
 mod slot;
 mod views;
 mod watch;

@@ -202,5 +202,11 @@ pub(super) async fn tidy(room: Arc<Cabinet>) {
             .await
             .is_ok_and(|removed| removed >= BATCH.unsigned_abs())
         {}
+        while room
+            .store
+            .prune_edits(before_us, BATCH)
+            .await
+            .is_ok_and(|removed| removed >= BATCH.unsigned_abs())
+        {}
     }
 }

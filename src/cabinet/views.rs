@@ -167,7 +167,10 @@ impl Cabinet {
         guest: &Guest,
         deadline: Deadline,
     ) -> Result<Option<Account>, ViewError> {
-        let told = self.probonus.find_by_phone(&guest.phone, deadline).await?;
+        let told = match self.probonus.find_by_phone(&guest.phone, deadline).await? {
+            Some(told) => Some(self.with_shown_edit(told).await),
+            None => None,
+        };
         let written = &self.guests.slots(guest.key).written;
         Ok(written.shown_in(told, self.clock.steady_us()))
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::model::{Account, ProfileEdit};
 
 /// How long it may take (µs). What it does not show by then it has made something else of.
-const WINDOW_US: i64 = 10_000_000;
+pub(super) const WINDOW_US: i64 = 10_000_000;
 
 /// The last write of one guest; nothing most of the time.
 #[derive(Default)]

@@ -226,20 +226,35 @@ macro_rules! apply {
 
 /// Changes to the questionnaire: the only fields of an account that are ever edited. The outer `None` leaves a field as it is, the
 /// inner one clears it. `Debug` shows nothing.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ProfileEdit {
     /// First name.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub first_name: Option<Option<String>>,
     /// Last name.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub last_name: Option<Option<String>>,
     /// Middle name.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub middle_name: Option<Option<String>>,
     /// Birthday.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub birthday: Option<Option<Date>>,
     /// Gender.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub gender: Option<Option<Gender>>,
     /// E-mail address.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub email: Option<Option<String>>,
+}
+
+/// What stands there was given, be it `null`.
+#[expect(clippy::option_option, reason = "the outer one: given; the inner one: cleared")]
+fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl ProfileEdit {

@@ -183,6 +183,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (7, "ledger keys", include_str!("../../migrations/0007_ledger_keys.sql")),
     (11, "generations", include_str!("../../migrations/0011_generations.sql")),
+    (12, "edits", include_str!("../../migrations/0012_edits.sql")),
 ];
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {

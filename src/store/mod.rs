@@ -6,6 +6,7 @@
 
 mod attempts;
 mod challenges;
+mod edits;
 mod engine;
 mod generations;
 mod hints;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 pub use attempts::{DaySum, Sent};
 pub use challenges::{ChallengeRow, Try};
+pub use edits::{EditLease, ShownEdit};
 pub use engine::{Store, StoreError};
 pub use generations::{Generation, Subject, account_subject};
 pub use hints::{Heard, Hint, Hints};

@@ -12,6 +12,7 @@ mod delivery_outbox;
 mod delivery_reports;
 mod doctor;
 mod edges;
+mod edits_at_once;
 mod events;
 mod guest_views;
 mod guest_views_remembered;

@@ -66,6 +66,18 @@ impl ProBonus {
         count.as_u64().unwrap_or(0)
     }
 
+    /// Changes a guest's first name, as somebody at ProBonus may.
+    pub async fn rename(&self, phone: &str, name: &str) {
+        let guests = self.control(Method::GET, "/guests", json!({})).await;
+        let guests = guests["guests"].as_array().expect("guests");
+        let guest = guests.iter().find(|guest| guest["phone"] == phone).expect("the guest");
+        let url = format!("{}/api/v0/accounts/update", self.sandbox.url());
+        let asked = self.http.post(url).bearer_auth(self.sandbox.token());
+        let body = json!({ "id": guest["account_id"], "firstName": name });
+        let answer = asked.json(&body).send().await.expect("the sandbox answers");
+        assert!(answer.status().is_success());
+    }
+
     /// Forgets the calls so far.
     pub async fn forget(&self) {
         self.control(Method::DELETE, "/journal", json!({})).await;
