@@ -17,7 +17,7 @@ use crate::entropy::Entropy;
 use crate::http::{App, Demo, Edge, Inherited, Rooms, Server, connections_that_fit, serve_admin};
 use crate::keys::{Keys, Secrets};
 use crate::model::Guest;
-use crate::partner::{Partner, Tools};
+use crate::partner::{Partner, Rules, Tools};
 use crate::probonus::ProBonus;
 use crate::sign_in::{AccountProbe, AccountState, SignIn, rekey_guests};
 use crate::store::{LedgerFound, Store, StoreError};
@@ -180,9 +180,12 @@ async fn rooms(
         clock.clone(),
     );
     let partner = Partner::start(
-        config.partners.clone(),
-        config.probonus.late_effect,
-        (config.time_zone.clone(), config.business_day_start),
+        Rules {
+            partners: config.partners.clone(),
+            late_effect: config.probonus.late_effect,
+            zone: config.time_zone.clone(),
+            day_start: config.business_day_start,
+        },
         Tools {
             ledger: probonus.clone(),
             store: store.clone(),
@@ -230,7 +233,7 @@ async fn load_keys(config: &Config, store: &Store, clock: &Clock, entropy: &Entr
         }
         LedgerFound::Lost => tracing::warn!(
             "secret: opens nothing of what this store holds: guests have to sign in anew, limits begin anew, and orders that partners \
-             repeat are told as conflicts. If it was changed by mistake, put the right one back; if it was rotated, put the one before \
+             repeat are answered with what became of them. If it was changed by mistake, put the right one back; if it was rotated, put the one before \
              into secret_previous"
         ),
     }

@@ -16,8 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use super::signed_in::bearer;
 use super::{App, ErrorCode, FieldCode, Fields, Problem};
 use crate::config::Scope;
-use crate::model::{AccountId, Money, Phone};
-use crate::partner::{Breach, BreachKind, Caller, Operation, PartnerError, State as Became, Whose};
+use crate::model::{AccountId, Money, OperationState, Phone};
+use crate::partner::{Breach, BreachKind, Caller, Operation, PartnerError, Whose};
 
 /// The greatest sum of one field, in kopecks: ten million roubles.
 const MOST: i64 = 1_000_000_000;
@@ -60,13 +60,13 @@ enum StateWord {
     Unknown,
 }
 
-impl From<Became> for StateWord {
-    fn from(state: Became) -> Self {
+impl From<OperationState> for StateWord {
+    fn from(state: OperationState) -> Self {
         match state {
-            Became::Pending => Self::Pending,
-            Became::Registered => Self::Registered,
-            Became::Rejected => Self::Rejected,
-            Became::Unknown => Self::Unknown,
+            OperationState::Pending | OperationState::Sent => Self::Pending,
+            OperationState::Registered => Self::Registered,
+            OperationState::Rejected => Self::Rejected,
+            OperationState::Unknown => Self::Unknown,
         }
     }
 }
@@ -78,7 +78,7 @@ fn moment(us: i64) -> Timestamp {
 /// 201 the first time, 200 again, 202 while it is not known.
 fn done<T: From<Operation> + Serialize>(operation: Operation) -> Response {
     let status = match operation.state {
-        Became::Unknown | Became::Pending => StatusCode::ACCEPTED,
+        OperationState::Unknown | OperationState::Pending | OperationState::Sent => StatusCode::ACCEPTED,
         _ if operation.replayed => StatusCode::OK,
         _ => StatusCode::CREATED,
     };

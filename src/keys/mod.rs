@@ -128,6 +128,18 @@ impl Keys {
         self.active(purpose).seal(&self.entropy, purpose, bound_to, plain)
     }
 
+    /// Names the key that everything new of this purpose is made with; says nothing about it.
+    #[must_use]
+    pub fn id(&self, purpose: Purpose) -> [u8; 4] {
+        self.active(purpose).id()
+    }
+
+    /// Whether the key with this id is still known.
+    #[must_use]
+    pub fn knows(&self, purpose: Purpose, id: [u8; 4]) -> bool {
+        self.sets(purpose).any(|set| set.id() == id)
+    }
+
     /// Whether `sealed` was made under the key that [`Keys::seal`] uses now.
     #[must_use]
     pub fn is_sealed_anew(&self, purpose: Purpose, sealed: &[u8]) -> bool {

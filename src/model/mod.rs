@@ -25,6 +25,6 @@ pub use guest::{Guest, GuestKey, SessionId};
 pub use ids::{AccountId, CheckId, GroupId, InvalidId, TransactionId};
 pub use mark::{mark, mark_in, marked, resembles_mark, without_marks};
 pub use money::Money;
-pub use partner::{AccountGroup, OutsideCheck};
+pub use partner::{AccountGroup, OperationKind, OperationState, OutsideCheck, Refill, UnknownReason};
 pub use phone::{Phone, PhonePolicy, PhoneRefused};
 pub use transaction::{Transaction, TransactionKind};

@@ -2,9 +2,9 @@
 //!
 //! Judged of new orders alone: what became of an order that was taken once is told whatever the caps are by now.
 
-use super::order::{CheckOrder, Order};
+use super::order::{Order, What};
 use crate::config::PartnerConfig;
-use crate::model::Money;
+use crate::model::{Money, OutsideCheck};
 
 /// A field of an order that is beyond its partner's caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,16 +26,16 @@ pub enum BreachKind {
 
 /// Every field of an order that is beyond its partner's caps.
 pub(super) fn breaches(config: &PartnerConfig, order: &Order) -> Vec<Breach> {
-    match order {
-        Order::Check(check) => check_breaches(config, check),
-        Order::Refill(refill) => {
+    match &order.what {
+        What::Check(check) => check_breaches(config, check),
+        What::Refill(refill) => {
             let beyond = exceeds(config.max_refill, refill.amount);
             Vec::from_iter(beyond.then_some(too_much("amount")))
         }
     }
 }
 
-fn check_breaches(config: &PartnerConfig, check: &CheckOrder) -> Vec<Breach> {
+fn check_breaches(config: &PartnerConfig, check: &OutsideCheck) -> Vec<Breach> {
     let mut found = Vec::new();
     if !is_listed(config.restaurants.as_ref(), check.restaurant_code) {
         found.push(not_allowed("restaurant_code"));
@@ -75,7 +75,7 @@ fn is_listed(codes: Option<&Vec<i64>>, code: i64) -> bool {
 }
 
 /// Whether a check gives more than its share of the money paid; of nothing there is no share.
-fn exceeds_percent(percent: u32, check: &CheckOrder) -> bool {
+fn exceeds_percent(percent: u32, check: &OutsideCheck) -> bool {
     let (accrued, money) = (
         i128::from(check.bonus_accrued.minor()),
         i128::from(check.money_spent.minor()),

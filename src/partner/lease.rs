@@ -5,27 +5,34 @@
 
 use std::time::Duration;
 
-use super::{LEASE, Partner};
-use crate::clock::{Deadline, micros};
-use crate::store::OperationRow;
+use crate::clock::{Clock, Deadline, micros};
+use crate::store::{OperationRow, SharedStore};
+
+/// An owner that is not heard of for this long is gone.
+pub(super) const LEASE: Duration = Duration::from_secs(6);
 
 /// A living owner says so this often.
 const BEAT: Duration = LEASE.checked_div(3).expect("three is not zero");
 
-impl Partner {
+/// Gives and keeps leases.
+pub(super) struct Leases {
+    store: SharedStore,
+    clock: Clock,
+}
+
+impl Leases {
+    pub fn new(store: SharedStore, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
     /// Until when a lease given now is believed, as the store keeps it.
-    pub(super) fn lease_until_us(&self) -> i64 {
+    pub fn until_us(&self) -> i64 {
         self.clock.now_us() + micros(LEASE)
     }
 
     /// Does `work` on an operation that was claimed, with its lease until `held`; `None` when the operation was lost meanwhile: then
     /// `work` is dropped where it stands.
-    pub(super) async fn while_owned<T>(
-        &self,
-        row: &OperationRow,
-        held: Deadline,
-        work: impl Future<Output = T>,
-    ) -> Option<T> {
+    pub async fn while_owned<T>(&self, row: &OperationRow, held: Deadline, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             // In this order: after a standstill nothing goes on before the lease was looked at.
             biased;
@@ -45,7 +52,7 @@ impl Partner {
                 return;
             }
             let renewed = Deadline::within(LEASE);
-            let said = self.store.operation_alive(row, self.lease_until_us());
+            let said = self.store.operation_alive(row, self.until_us());
             match tokio::time::timeout_at(held.instant(), said).await {
                 Ok(Ok(true)) => held = renewed,
                 Ok(Ok(false)) | Err(_) => return,

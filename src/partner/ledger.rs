@@ -12,7 +12,12 @@ pub trait Ledger: Send + Sync {
     /// See [`ProBonus::find_by_phone`].
     async fn find_by_phone(&self, phone: &Phone, deadline: Deadline) -> Result<Option<Account>, UpstreamError>;
     /// See [`ProBonus::register_check`].
-    async fn register_check(&self, check: &OutsideCheck, deadline: Deadline) -> Result<(), UpstreamError>;
+    async fn register_check(
+        &self,
+        account: &AccountId,
+        check: &OutsideCheck,
+        deadline: Deadline,
+    ) -> Result<(), UpstreamError>;
     /// See [`ProBonus::refill`].
     async fn refill(
         &self,
@@ -42,8 +47,13 @@ impl Ledger for ProBonus {
         self.find_by_phone(phone, deadline).await
     }
 
-    async fn register_check(&self, check: &OutsideCheck, deadline: Deadline) -> Result<(), UpstreamError> {
-        self.register_check(check, deadline).await
+    async fn register_check(
+        &self,
+        account: &AccountId,
+        check: &OutsideCheck,
+        deadline: Deadline,
+    ) -> Result<(), UpstreamError> {
+        self.register_check(account, check, deadline).await
     }
 
     async fn refill(

@@ -3,21 +3,33 @@
 //!
 //! `pending → sent → registered | rejected | unknown`. Found `pending` after a crash: nothing was sent, and whoever comes first goes on.
 //! Found `sent`: it becomes `unknown` and is settled. Audit records (`target: "audit"`) name partner, operation and outcome, and nobody.
+//!
+//! Who calls whom: [`submission`] claims an order and hands it to [`execution`], which makes [`attempt`]s; [`reconciliation`] looks for
+//! unknown ones in the [`evidence`] (what a movement says is [`matching`]'s), does what the [`decision`] says, and takes up what was left.
+//! All of them write down what happens through the [`journal`]. [`identity`] tells orders apart, [`caps`] and [`daily_limits`] bound them.
 
 mod attempt;
+mod authentication;
 mod caps;
-mod carry_out;
-mod console;
-mod day;
+mod check_guids;
+mod daily_limits;
+mod decision;
+mod error;
 mod evidence;
-mod keys;
+mod execution;
+mod identity;
+mod journal;
 mod lease;
 mod ledger;
-mod operate;
+mod matching;
+mod operator;
 mod order;
-mod seen;
-mod settle;
+mod reconciliation;
+mod restores;
+mod submission;
+mod upkeep;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,64 +39,42 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use authentication::Caller;
 pub use caps::{Breach, BreachKind};
-pub use console::{list, resolve, show};
-pub use keys::Caller;
+pub use error::PartnerError;
 pub use ledger::Ledger;
-pub use order::{CheckOrder, Order, RefillOrder, Whose};
+pub use operator::{list, resolve, show};
+pub use order::{RefillKey, Submission, Whose};
 
-use crate::clock::Clock;
-use crate::config::PartnerConfig;
+use crate::clock::{Clock, Deadline};
+use crate::config::{PartnerConfig, Scope};
 use crate::entropy::Entropy;
 use crate::keys::{Keys, sha256};
-use crate::model::GuestKey;
-use crate::store::{SharedStore, StoreError};
+use crate::model::{AccountGroup, OperationKind, OperationState};
+use crate::store::{OperationRow, SharedStore, StoreError};
 
-/// An owner that is not heard of for this long is gone. A living one says so every third of it.
-const LEASE: Duration = Duration::from_secs(6);
+use attempt::Attempts;
+use authentication::Authentication;
+use daily_limits::DailyLimits;
+use decision::Rule;
+use evidence::Evidence;
+use execution::Execution;
+use journal::Journal;
+use reconciliation::Reconciliation;
+use restores::Restores;
+use submission::Submissions;
+use upkeep::Upkeep;
 
-/// What became of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Being worked on; nothing or something may have left.
-    Pending,
-    /// ProBonus has it.
-    Registered,
-    /// ProBonus refused it for good.
-    Rejected,
-    /// Not known yet; it is being settled.
-    Unknown,
-}
-
-impl State {
-    /// What a kept word means; what is sent is under way for its partner.
-    fn of(word: &str) -> Self {
-        match word {
-            "registered" => Self::Registered,
-            "rejected" => Self::Rejected,
-            "unknown" => Self::Unknown,
-            _ => Self::Pending,
-        }
-    }
-
-    /// Its word in audit records.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Registered => "registered",
-            Self::Rejected => "rejected",
-            Self::Unknown => "unknown",
-        }
-    }
-}
+/// An order is told about this long before its request runs out of time: a 503 of the request itself would say less than is known.
+const ANSWERING: Duration = Duration::from_millis(400);
 
 /// An operation as its partner sees it.
 #[derive(Clone, Debug)]
 pub struct Operation {
     /// Its public id.
     pub id: String,
-    /// What became of it.
-    pub state: State,
+    /// What became of it; what is sent is on its way.
+    pub state: OperationState,
     /// Recorded attempts to do it.
     pub attempts: i64,
     /// When it was first asked for, in microseconds.
@@ -95,84 +85,44 @@ pub struct Operation {
     pub replayed: bool,
 }
 
-/// Why an operation went no further.
-#[derive(Debug, thiserror::Error)]
-pub enum PartnerError {
-    /// No key, or none of ours.
-    #[error("no partner's key")]
-    Unauthenticated,
-    /// The key does not have the scope.
-    #[error("the scope is missing")]
-    ScopeMissing,
-    /// Too many calls, or the day's sum is used up.
-    #[error("a limit is exhausted")]
-    TooMany {
-        /// When to come again.
-        retry_after: Duration,
-    },
-    /// It is beyond what its partner may order; nothing was kept.
-    #[error("the order is beyond its partner's caps")]
-    BeyondCaps(Vec<Breach>),
-    /// The same GUID was used for another check.
-    #[error("another order under the same guid")]
-    CheckConflict,
-    /// The same key was used for another refill.
-    #[error("another order under the same key")]
-    IdempotencyMismatch,
-    /// The same operation is under way.
-    #[error("the operation is under way")]
-    InProgress,
-    /// ProBonus refused it for good.
-    #[error("ProBonus refused it")]
-    Rejected {
-        /// Whether this is the outcome of an earlier request.
-        replayed: bool,
-    },
-    /// Nobody has an account with this phone.
-    #[error("there is no account")]
-    AccountAbsent,
-    /// There is no such operation of this partner.
-    #[error("there is no such operation")]
-    NotFound,
-    /// ProBonus could not be reached; nothing was done.
-    #[error("ProBonus cannot be reached")]
-    Unavailable {
-        /// When to come again.
-        retry_after: Duration,
-    },
-    /// Too much at once; nothing was done.
-    #[error("too many calls are under way")]
-    Overloaded,
-    /// ProBonus answered nonsense; nothing was done.
-    #[error("ProBonus answered nonsense")]
-    UpstreamInvalid,
-    /// The store cannot be asked; nothing was sent.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A bug of ours.
-    #[error("a bug")]
-    Internal,
+impl Operation {
+    fn of_row(row: &OperationRow, replayed: bool) -> Self {
+        Self {
+            id: row.id.clone(),
+            state: row.state,
+            attempts: row.attempts,
+            created_at_us: row.created_at_us,
+            changed_at_us: row.changed_at_us,
+            replayed,
+        }
+    }
 }
 
-/// The room.
+/// Partners' orders: gathers the parts and gives each what it needs.
 pub struct Partner {
-    partners: std::collections::BTreeMap<String, PartnerConfig>,
-    /// The longest time a call may still take effect after its end.
-    late_effect: Duration,
-    zone: TimeZone,
-    day_start: Time,
+    authentication: Authentication,
+    submissions: Submissions,
+    reconciliation: Reconciliation,
+    upkeep: Upkeep,
     ledger: Arc<dyn Ledger>,
     store: SharedStore,
-    keys: Arc<Keys>,
-    clock: Clock,
-    entropy: Entropy,
-    seen: seen::Seen,
-    wake: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-/// What the room is given.
+/// What partners' orders may be and how they are settled.
+pub struct Rules {
+    /// Partners by their names.
+    pub partners: BTreeMap<String, PartnerConfig>,
+    /// The longest time after its end in which a call may still take effect.
+    pub late_effect: Duration,
+    /// The restaurants' zone.
+    pub zone: TimeZone,
+    /// When a business day begins.
+    pub day_start: Time,
+}
+
+/// What it is given.
 pub struct Tools {
     /// ProBonus.
     pub ledger: Arc<dyn Ledger>,
@@ -187,37 +137,57 @@ pub struct Tools {
 }
 
 impl Partner {
-    /// Opens the room and starts settling what an earlier life left open. A call may still take effect for
-    /// `late_effect` after its end; a business day begins at that time in that zone.
+    /// Starts, and begins to settle what an earlier life left open.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn start(
-        partners: std::collections::BTreeMap<String, PartnerConfig>,
-        late_effect: Duration,
-        (zone, day_start): (TimeZone, Time),
-        tools: Tools,
-    ) -> Result<Arc<Self>, StoreError> {
+    pub async fn start(rules: Rules, tools: Tools) -> Result<Arc<Self>, StoreError> {
         if !tools.store.is_shared() {
             tools.store.end_all_leases().await?;
         }
-        let room = Arc::new(Self {
-            partners,
-            late_effect,
-            zone,
-            day_start,
-            ledger: tools.ledger,
-            store: tools.store,
-            keys: tools.keys,
-            clock: tools.clock,
-            entropy: tools.entropy,
-            seen: seen::Seen::default(),
-            wake: Notify::new(),
+        let restores = Restores::start(tools.store.clone(), tools.clock.clone()).await?;
+        let partner = Arc::new(Self::new(rules, tools, restores));
+        tokio::spawn(run(partner.clone()));
+        Ok(partner)
+    }
+
+    fn new(rules: Rules, tools: Tools, restores: Restores) -> Self {
+        let (ledger, store, clock) = (tools.ledger, tools.store, tools.clock);
+        let (partners, wake, stop) = (
+            Arc::new(rules.partners),
+            Arc::new(Notify::new()),
+            CancellationToken::new(),
+        );
+        let (keys, entropy) = (tools.keys, tools.entropy);
+        let journal = Arc::new(Journal::new(restores, store.clone(), keys, clock.clone(), entropy));
+        let evidence = Evidence::new(ledger.clone(), journal.clone(), rules.zone.clone(), clock.clone());
+        let evidence = Arc::new(evidence);
+        let limits = DailyLimits::new(partners.clone(), (rules.zone, rules.day_start), clock.clone());
+        let attempts = Arc::new(Attempts::new(ledger.clone(), journal.clone(), limits));
+        let execution = Arc::new(Execution::new(
+            ledger.clone(),
+            (journal.clone(), evidence.clone(), attempts.clone()),
+            wake.clone(),
+        ));
+        let rule = Rule {
+            late_effect: rules.late_effect,
+        };
+        Self {
+            authentication: Authentication::new(partners.clone(), store.clone(), clock.clone()),
+            submissions: Submissions::new(partners, journal.clone(), execution.clone(), wake.clone()),
+            reconciliation: Reconciliation::new(
+                (journal.clone(), evidence, attempts),
+                execution,
+                rule,
+                wake,
+                stop.clone(),
+            ),
+            upkeep: Upkeep::new(journal.clone(), clock),
+            ledger,
+            store,
             tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-        });
-        tokio::spawn(settle::run(room.clone()));
-        Ok(room)
+            stop,
+        }
     }
 
     /// Ends the background work; operations under way are finished.
@@ -225,14 +195,91 @@ impl Partner {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.upkeep.stop().await;
     }
 
-    /// What a guest's slots are outdated by when only the phone is known.
-    fn guest_key(&self, phone: &crate::model::Phone) -> GuestKey {
-        GuestKey(
-            self.keys
-                .mac(crate::keys::Purpose::PhoneFingerprint, &[phone.e164().as_bytes()]),
-        )
+    /// Who calls for `event` with this key, which needs the scope. A refusal is told in the audit log.
+    ///
+    /// # Errors
+    /// No such key, a missing scope, too many calls, or the store.
+    pub async fn caller(&self, key: Option<&str>, scope: Scope, event: &'static str) -> Result<Caller, PartnerError> {
+        self.authentication.caller(key, scope, event).await
+    }
+
+    /// Carries an order out, once however often and wherever it is submitted. Goes on when the partner's connection breaks.
+    ///
+    /// # Errors
+    /// See [`PartnerError`].
+    pub async fn submit(
+        self: &Arc<Self>,
+        caller: &Caller,
+        submission: Submission,
+        deadline: Deadline,
+    ) -> Result<Operation, PartnerError> {
+        let (partner, name) = (self.clone(), caller.name.clone());
+        let work = async move {
+            let deadline = deadline.earlier_by(ANSWERING);
+            let outcome = partner.submissions.submit(&name, &submission, deadline).await;
+            tell(&name, &submission, &outcome);
+            outcome
+        };
+        let span = tracing::Span::current();
+        let task = self.tasks.spawn(tracing::Instrument::instrument(work, span));
+        task.await.unwrap_or(Err(PartnerError::Internal))
+    }
+
+    /// How an operation of the caller's stands.
+    ///
+    /// # Errors
+    /// See [`PartnerError`]; another partner's operation is [`PartnerError::NotFound`].
+    pub async fn status(&self, caller: &Caller, kind: OperationKind, id: &str) -> Result<Operation, PartnerError> {
+        let row = self.store.operation_by_id(kind, id).await?;
+        let row = row
+            .filter(|row| row.partner == caller.name)
+            .ok_or(PartnerError::NotFound)?;
+        Ok(Operation::of_row(&row, false))
+    }
+
+    /// The groups of accounts.
+    ///
+    /// # Errors
+    /// When ProBonus cannot be asked.
+    pub async fn account_groups(&self, deadline: Deadline) -> Result<Vec<AccountGroup>, PartnerError> {
+        Ok(self.ledger.account_groups(deadline).await?)
+    }
+
+    /// One round of the background work: settles what is due, and does what else is due.
+    pub async fn run_once(&self) {
+        self.reconciliation.settle_due().await;
+        self.upkeep.beat().await;
+    }
+}
+
+/// Background work until the stop.
+async fn run(partner: Arc<Partner>) {
+    while partner.reconciliation.wait().await {
+        let worker = partner.clone();
+        // An operation taken up is settled to its end, also at a stop.
+        let _ = partner.tasks.spawn(async move { worker.run_once().await }).await;
+    }
+}
+
+/// The audit record of an order: who, what, outcome.
+fn tell(partner: &str, submission: &Submission, outcome: &Result<Operation, PartnerError>) {
+    let (kind, became) = (submission.order.kind().word(), word_of(outcome));
+    let operation = match outcome {
+        Ok(operation) => Some(operation.id.clone()),
+        Err(_) => submission.check_guid().map(|guid| guid.to_string()),
+    };
+    tracing::info!(target: "audit", partner, event = kind, operation, outcome = became);
+    metrics::counter!("cabinet_partner_calls_total", "kind" => kind, "outcome" => became).increment(1);
+}
+
+fn word_of(outcome: &Result<Operation, PartnerError>) -> &'static str {
+    match outcome {
+        Ok(Operation { replayed: true, .. }) => "replayed",
+        Ok(operation) => operation.state.word(),
+        Err(error) => error.word(),
     }
 }
 

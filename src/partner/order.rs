@@ -1,8 +1,9 @@
-//! What partners order, in its canonical form.
+//! The order that a partner gave: one type from the request to the disk and to ProBonus.
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AccountId, Money, Phone};
+use super::PartnerError;
+use crate::model::{AccountId, Money, OperationKind, OutsideCheck, Phone, Refill};
 
 /// Whose account an order is about. `Debug` is masked.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,121 +20,112 @@ impl std::fmt::Debug for Whose {
     }
 }
 
-/// A purchase made outside the restaurant's tills; sums are non-negative.
+/// A partner's own key of a refill.
 #[derive(Clone, Debug)]
-pub struct CheckOrder {
-    /// Its GUID.
-    pub check_guid: uuid::Uuid,
-    /// Whose.
-    pub whose: Whose,
-    /// The restaurant's code.
-    pub restaurant_code: i64,
-    /// The station's code.
-    pub unit_code: i64,
-    /// The number in the outside system.
-    pub external_number: String,
-    /// Bonuses paid with.
-    pub bonus_spent: Money,
-    /// Discount.
-    pub discount: Money,
-    /// Bonuses given.
-    pub bonus_accrued: Money,
-    /// Money paid.
-    pub money_spent: Money,
-    /// What was bought, for reports.
-    pub content: Option<String>,
-}
-
-/// Bonuses given by an outside system.
-#[derive(Clone, Debug)]
-pub struct RefillOrder {
-    /// The partner's own key of the order.
+pub struct RefillKey {
+    /// The key.
     pub key: String,
     /// The key as versions kept it that took its quotes for a part of it.
-    pub key_quoted: Option<String>,
-    /// Whose.
-    pub whose: Whose,
-    /// How much.
-    pub amount: Money,
-    /// What for.
-    pub comment: Option<String>,
+    pub quoted: Option<String>,
 }
 
-/// An order.
-#[derive(Clone, Debug)]
-pub enum Order {
-    /// An outside check.
-    Check(CheckOrder),
-    /// A refill.
-    Refill(RefillOrder),
+/// An order with what makes it unique: a check's GUID, which stands in it, or a refill's key.
+#[derive(Clone)]
+pub struct Submission {
+    pub(super) order: Order,
+    pub(super) key: Option<RefillKey>,
 }
 
-/// An order as it stands sealed on disk; `account` is known once it was looked up.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Kept {
-    pub account: Option<String>,
-    pub phone: Option<String>,
-    pub what: What,
+impl Submission {
+    /// Of an outside check.
+    #[must_use]
+    pub fn of_check(whose: Whose, check: OutsideCheck) -> Self {
+        let order = Order::new(whose, What::Check(check));
+        Self { order, key: None }
+    }
+
+    /// Of a refill.
+    #[must_use]
+    pub fn of_refill(whose: Whose, refill: Refill, key: RefillKey) -> Self {
+        let order = Order::new(whose, What::Refill(refill));
+        Self { order, key: Some(key) }
+    }
+}
+
+impl Submission {
+    /// The GUID that names it, when it is a check.
+    pub(super) fn check_guid(&self) -> Option<uuid::Uuid> {
+        match &self.order.what {
+            What::Check(check) => Some(check.check_guid),
+            What::Refill(_) => None,
+        }
+    }
 }
 
 /// What is ordered.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum What {
-    Check {
-        guid: uuid::Uuid,
-        restaurant: i64,
-        unit: i64,
-        number: String,
-        spent: Money,
-        discount: Money,
-        accrued: Money,
-        money: Money,
-        content: Option<String>,
-    },
-    Refill {
-        amount: Money,
-        comment: Option<String>,
-    },
+    Check(OutsideCheck),
+    Refill(Refill),
+}
+
+/// An order. Serialised it is what stands sealed on disk: the names of its fields must not change, and a new one is left out when it is
+/// empty.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Order {
+    /// Named by the partner, or found by the phone since.
+    pub account: Option<AccountId>,
+    #[serde(with = "e164")]
+    pub phone: Option<Phone>,
+    pub what: What,
 }
 
 impl Order {
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Self::Check(_) => "check",
-            Self::Refill(_) => "refill",
+    fn new(whose: Whose, what: What) -> Self {
+        let (account, phone) = match whose {
+            Whose::Account(id) => (Some(id), None),
+            Whose::Phone(phone) => (None, Some(phone)),
+        };
+        Self { account, phone, what }
+    }
+
+    pub fn kind(&self) -> OperationKind {
+        match &self.what {
+            What::Check(_) => OperationKind::Check,
+            What::Refill(_) => OperationKind::Refill,
         }
     }
 
-    pub(super) fn whose(&self) -> &Whose {
-        match self {
-            Self::Check(order) => &order.whose,
-            Self::Refill(order) => &order.whose,
+    /// Bonuses that it gives.
+    pub fn accrual(&self) -> Money {
+        match &self.what {
+            What::Check(check) => check.bonus_accrued,
+            What::Refill(refill) => refill.amount,
         }
     }
 
-    /// The order as it is kept; the same order is always kept in the same words.
-    pub(super) fn kept(&self) -> Kept {
-        let (account, phone) = match self.whose() {
-            Whose::Account(id) => (Some(id.as_str().to_owned()), None),
-            Whose::Phone(phone) => (None, Some(phone.e164().to_owned())),
-        };
-        let what = match self {
-            Self::Check(order) => What::Check {
-                guid: order.check_guid,
-                restaurant: order.restaurant_code,
-                unit: order.unit_code,
-                number: order.external_number.clone(),
-                spent: order.bonus_spent,
-                discount: order.discount,
-                accrued: order.bonus_accrued,
-                money: order.money_spent,
-                content: order.content.clone(),
-            },
-            Self::Refill(order) => What::Refill {
-                amount: order.amount,
-                comment: order.comment.clone(),
-            },
-        };
-        Kept { account, phone, what }
+    /// As it is sealed.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn plain(&self) -> Result<Vec<u8>, PartnerError> {
+        serde_json::to_vec(self).map_err(|_| PartnerError::Internal)
+    }
+}
+
+/// A phone in its one spelling; nothing else of the crate writes phones down unsealed.
+mod e164 {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::model::Phone;
+
+    #[expect(clippy::ref_option, reason = "serde gives the field as it stands")]
+    pub fn serialize<S: Serializer>(phone: &Option<Phone>, serializer: S) -> Result<S::Ok, S::Error> {
+        phone.as_ref().map(Phone::e164).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Phone>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        Ok(text.as_deref().and_then(Phone::from_e164))
     }
 }

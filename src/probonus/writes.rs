@@ -110,12 +110,17 @@ impl ProBonus {
     ///
     /// # Errors
     /// See [`UpstreamError`]; its effect tells whether it may have been done.
-    pub async fn register_check(&self, check: &OutsideCheck, deadline: Deadline) -> Result<(), UpstreamError> {
-        self.see_ids(&check.account_id, deadline).await;
+    pub async fn register_check(
+        &self,
+        id: &AccountId,
+        check: &OutsideCheck,
+        deadline: Deadline,
+    ) -> Result<(), UpstreamError> {
+        self.see_ids(id, deadline).await;
         let arguments = Arguments::default()
             .number("restCode", check.restaurant_code)
             .text("checkGuid", check.check_guid.to_string())
-            .id("accountId", check.account_id.as_str(), &self.ids)
+            .id("accountId", id.as_str(), &self.ids)
             .number("rkUnit", check.unit_code)
             .text("externalCheck", check.external_number.as_str())
             .number("bonusSpentSum", check.bonus_spent.minor())
@@ -123,7 +128,7 @@ impl ProBonus {
             .number("bonusAccruedSum", check.bonus_accrued.minor())
             .number("moneySpentSum", check.money_spent.minor())
             .text("checkData", check.content.as_deref().unwrap_or_default());
-        let whose = |answer: Json<'_>| prove_account(answer, &["accountId"], &check.account_id);
+        let whose = |answer: Json<'_>| prove_account(answer, &["accountId"], id);
         self.write(Operation::RegisterCheck, &arguments, whose, deadline).await
     }
 

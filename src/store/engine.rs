@@ -10,12 +10,15 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlStr};
 
+use super::claims_file::ClaimsFile;
 use super::hints::HintBus;
 
 /// State in SQLite or PostgreSQL.
 pub struct Store {
     pub(super) pool: Pool,
     pub(super) bus: HintBus,
+    /// Beside an embedded store in a file.
+    pub(super) claims: Option<ClaimsFile>,
 }
 
 /// The engine's connections.
@@ -79,14 +82,16 @@ impl Store {
     /// When the address cannot be used or the tables cannot be migrated.
     pub async fn open(url: &SecretString) -> Result<Self, StoreError> {
         let url = url.expose_secret();
-        let pool = if url.starts_with("sqlite:") {
-            Pool::Sqlite(sqlite(url).await?)
+        let (pool, claims) = if url.starts_with("sqlite:") {
+            let state = SqliteConnectOptions::from_str(url)?;
+            let claims = ClaimsFile::beside(state.get_filename());
+            (Pool::Sqlite(sqlite(url).await?), claims)
         } else {
-            Pool::Postgres(postgres(url).await?)
+            (Pool::Postgres(postgres(url).await?), None)
         };
         migrate(&pool).await?;
         let bus = HintBus::start(&pool);
-        Ok(Self { pool, bus })
+        Ok(Self { pool, bus, claims })
     }
 
     /// Whether the store answers.
@@ -184,6 +189,16 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "ledger keys", include_str!("../../migrations/0007_ledger_keys.sql")),
     (11, "generations", include_str!("../../migrations/0011_generations.sql")),
     (12, "edits", include_str!("../../migrations/0012_edits.sql")),
+    (
+        13,
+        "operations proof",
+        include_str!("../../migrations/0013_operations_proof.sql"),
+    ),
+    (
+        14,
+        "restore watch",
+        include_str!("../../migrations/0014_restore_watch.sql"),
+    ),
 ];
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {

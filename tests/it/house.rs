@@ -51,7 +51,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     (
         "quick_cache",
-        &["cabinet/guests.rs", "partner/seen.rs", "sign_in/cache.rs"],
+        &["cabinet/guests.rs", "partner/check_guids.rs", "sign_in/cache.rs"],
     ),
     ("jsonwebtoken", &["sign_in/token.rs"]),
     ("utoipa", &["http", "cabinet", "partner", "model", "config", "sandbox"]),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use guest_cabinet::clock::Clock;
 use guest_cabinet::keys::{hex, sha256};
+use guest_cabinet::partner::list;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
@@ -68,16 +69,32 @@ impl House {
 
     /// Lets time pass and settling work until the check is registered.
     async fn settled(&self, guid: &str) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-        while self.state(guid).await != "registered" {
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "{} is not settled",
-                self.state(guid).await
-            );
-            self.clock.advance(Duration::from_millis(700));
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let app = self.replicas[0].running.app();
+        for _ in 0..400 {
+            if self.state(guid).await == "registered" {
+                return;
+            }
+            self.clock.advance(Duration::from_secs(2));
+            app.partner.run_once().await;
         }
+        let unknown = list(&app.store, "unknown").await.expect("the store answers");
+        panic!("it is not settled: {unknown:?}");
+    }
+
+    /// Lets so much time pass and settling work, in which the check stays unknown.
+    async fn stays_unknown(&self, guid: &str, time: Duration) {
+        const STEPS: u32 = 60;
+        for _ in 0..STEPS {
+            self.clock.advance(time / STEPS);
+            self.replicas[0].running.app().partner.run_once().await;
+        }
+        assert_eq!(self.state(guid).await, "unknown");
+    }
+
+    /// Anna buys something at the till.
+    async fn purchase(&self) {
+        let bought = json!({ "phone": ANNA, "sum": 100_000 });
+        self.probonus.control(Method::POST, "/till/purchase", bought).await;
     }
 
     async fn booked(&self, guid: &str) -> usize {
@@ -185,13 +202,42 @@ async fn what_probonus_did_before_it_failed_is_found_and_never_doubled() {
 }
 
 #[tokio::test]
-async fn turned_away_for_a_moment_it_is_sent_again_at_once_unless_reading_says_that_it_was_booked() {
+async fn what_was_turned_away_with_a_503_is_not_sent_again_before_its_absence_is_proven() {
     let store = sqlite();
-    let house = house(&store, Clock::system()).await;
-    for (number, kind, calls) in [(500, "status", 2), (501, "error_after", 1)] {
+    let house = house(&store, Clock::manual(friday_noon())).await;
+    for (number, kind) in [(500, "status"), (501, "error_after")] {
         let guid = guid(number);
         house.probonus.forget().await;
         let fault = json!({ "operation": "register_check", "kind": kind, "status": 503, "retry_after": 1, "count": 1 });
+        house.probonus.fault(fault).await;
+        let answer = house
+            .post("/partner/v1/checks", KEY, &check(&guid, house.account))
+            .await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{kind} {}", answer.text);
+        if kind == "error_after" {
+            house.settled(&guid).await;
+            assert_eq!(house.probonus.calls("register_check").await, 1);
+            continue;
+        }
+        house.stays_unknown(&guid, Duration::from_secs(60)).await;
+        assert_eq!(house.probonus.calls("register_check").await, 1, "nothing later shows");
+        house.purchase().await;
+        house.settled(&guid).await;
+        assert_eq!(
+            (house.booked(&guid).await, house.probonus.calls("register_check").await),
+            (1, 2)
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_turned_away_with_a_429_is_sent_again_at_once_unless_it_shows() {
+    let store = sqlite();
+    let house = house(&store, Clock::system()).await;
+    for (number, kind, calls) in [(510, "status", 2), (511, "error_after", 1)] {
+        let guid = guid(number);
+        house.probonus.forget().await;
+        let fault = json!({ "operation": "register_check", "kind": kind, "status": 429, "retry_after": 1, "count": 1 });
         house.probonus.fault(fault).await;
         let answer = house
             .post("/partner/v1/checks", KEY, &check(&guid, house.account))
@@ -241,7 +287,7 @@ async fn what_nobody_can_prove_an_operator_sees_and_decides() {
     };
     let (listed, lines) = operations(&["list"]);
     assert!(
-        listed && lines.starts_with("1 unknown\n") && lines.contains(&guid),
+        listed && lines.starts_with("1 unknown\n") && lines.contains(&guid) && lines.contains("leaves no trace"),
         "{lines}"
     );
     let (shown, lines) = operations(&["show", &guid.to_uppercase()]);
@@ -269,6 +315,8 @@ async fn what_never_arrived_is_sent_once_more() {
         .post("/partner/v1/checks", KEY, &check(&guid, house.account))
         .await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+    house.stays_unknown(&guid, Duration::from_secs(600)).await;
+    house.purchase().await;
     house.settled(&guid).await;
     assert_eq!(house.booked(&guid).await, 1);
     assert_eq!(house.probonus.calls("register_check").await, 2);
@@ -329,6 +377,7 @@ async fn an_accrual_on_its_way_that_might_be_the_order_keeps_it_from_being_sent_
         let answer = house.post("/partner/v1/checks", KEY, &order).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
     }
+    house.purchase().await;
     house.settled(&other).await;
     assert_eq!(house.state(&alike).await, "unknown");
     assert_eq!((house.booked(&other).await, house.booked(&alike).await), (1, 0));
@@ -528,6 +577,20 @@ async fn killed_eight_times_while_six_partners_push_everything_is_booked_once() 
             processes.push((Process::start(&file), file));
         }
         let urls = Arc::new(urls);
+        // The guest goes on buying: what never arrived is sent again only when the history is seen to be current.
+        let sandbox = probonus.sandbox.url();
+        let buying = tokio::spawn(async move {
+            let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+            loop {
+                let bought = json!({ "phone": ANNA, "sum": 100_000 });
+                let _ = http
+                    .post(format!("{sandbox}/sandbox/till/purchase"))
+                    .json(&bought)
+                    .send()
+                    .await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        });
         let pushers: Vec<_> = (0..6_u128)
             .map(|partner| {
                 let urls = urls.clone();
@@ -555,6 +618,7 @@ async fn killed_eight_times_while_six_partners_push_everything_is_booked_once() 
                 .expect("in time")
                 .expect("a pusher ends");
         }
+        buying.abort();
         let booked = probonus
             .control(Method::GET, &format!("/accounts/{account}"), json!({}))
             .await;
@@ -589,4 +653,26 @@ async fn push(http: &reqwest::Client, urls: &[String], body: &Value) {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test]
+async fn a_refill_that_names_a_check_in_its_comment_does_not_pass_for_that_check() {
+    let store = sqlite();
+    let house = house(&store, Clock::manual(friday_noon())).await;
+    let guid = guid(700);
+    let refill = json!({ "phone": ANNA, "amount": 7_700, "comment": format!("к заказу {guid}") });
+    let request = house.replicas[0].request(Method::POST, "/partner/v1/refills");
+    let answer = send(request.bearer_auth(KEY).header("idempotency-key", "k").json(&refill)).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+    house.clock.advance(Duration::from_secs(2));
+    let fault = json!({ "operation": "register_check", "kind": "reset_before", "count": 1 });
+    house.probonus.fault(fault).await;
+    let answer = house
+        .post("/partner/v1/checks", KEY, &check(&guid, house.account))
+        .await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+    house.stays_unknown(&guid, Duration::from_secs(60)).await;
+    house.purchase().await;
+    house.settled(&guid).await;
+    assert_eq!(house.booked(&guid).await, 1);
 }

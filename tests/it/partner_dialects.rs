@@ -148,7 +148,7 @@ async fn the_first_order_after_a_start_names_the_account_as_this_probonus_writes
     }
 }
 
-/// A ProBonus that books what it turns away with a 503, and shows it in the history a little later.
+/// A ProBonus that books what it turns away with a 503, and shows it in the history a little later, by the GUID in a comment.
 async fn slow_to_show() -> (String, Arc<Mutex<Vec<(Instant, Value)>>>) {
     let booked: Arc<Mutex<Vec<(Instant, Value)>>> = Arc::default();
     let (shown, books) = (booked.clone(), booked.clone());
@@ -158,7 +158,12 @@ async fn slow_to_show() -> (String, Arc<Mutex<Vec<(Instant, Value)>>>) {
         let old = shown
             .iter()
             .filter(|(at, _)| now.duration_since(*at) > Duration::from_millis(700));
-        let movement = |order: &Value| json!({ "id": 1, "date": "2026-11-20T12:00:00", "type": "accrual", "sum": 5, "comment": order["checkGuid"] });
+        let movement = |order: &Value| {
+            json!({
+                "id": 1, "date": Clock::system().now().to_string(), "type": "accrual", "sum": order["bonusAccruedSum"],
+                "comment": order["checkGuid"],
+            })
+        };
         let movements: Vec<Value> = old.map(|(_, order)| movement(order)).collect();
         std::future::ready(Json(movements))
     });
@@ -179,8 +184,14 @@ async fn what_was_booked_and_turned_away_is_waited_for_until_the_history_shows_i
     let (url, booked) = slow_to_show().await;
     let (store, more) = (sqlite(), partner(&key("key_sha256", KEY)));
     let cabinet = TestCabinet::start(&url, "a token", &store.url, Clock::system(), &more).await;
-    let answer = post(&cabinet, KEY, &check(&guid(5), 5012)).await;
-    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+    let order = check(&guid(5), 5012);
+    let answer = post(&cabinet, KEY, &order).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while post(&cabinet, KEY, &order).await.json()["state"] != "registered" {
+        assert!(Instant::now() < deadline, "it is not settled");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert_eq!(booked.lock().expect("nobody panics here").len(), 1);
 }
 

@@ -14,8 +14,8 @@ use super::{Named, StateWord, called, done, moment, sum};
 use crate::config::Scope;
 use crate::http::body::Body;
 use crate::http::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts};
-use crate::model::Money;
-use crate::partner::{CheckOrder, Operation, Order};
+use crate::model::{Money, OperationKind, OutsideCheck};
+use crate::partner::{Operation, Submission};
 
 /// The longest description of a check, in characters.
 const MOST_CONTENT: usize = 20_000;
@@ -139,11 +139,10 @@ impl FromFields for CheckFields {
 }
 
 impl CheckFields {
-    fn order(self, app: &App) -> Result<CheckOrder, Problem> {
+    fn submission(self, app: &App) -> Result<Submission, Problem> {
         let [bonus_spent, discount, bonus_accrued, money_spent] = self.sums;
-        Ok(CheckOrder {
+        let check = OutsideCheck {
             check_guid: self.guid,
-            whose: self.whose.whose(app)?,
             restaurant_code: self.restaurant_code,
             unit_code: self.unit_code,
             external_number: self.external_number,
@@ -152,7 +151,8 @@ impl CheckFields {
             bonus_accrued,
             money_spent,
             content: self.content,
-        })
+        };
+        Ok(Submission::of_check(self.whose.whose(app)?, check))
     }
 }
 
@@ -198,9 +198,9 @@ async fn check(
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
     called(&app, &headers, (Scope::Checks, "order_check"), async |caller| {
-        let Body(order) = Body::<CheckFields>::read(request, &app).await?;
-        let order = order.order(&app)?;
-        let operation = app.partner.operate(caller, Order::Check(order), facts.deadline).await?;
+        let Body(fields) = Body::<CheckFields>::read(request, &app).await?;
+        let submission = fields.submission(&app)?;
+        let operation = app.partner.submit(caller, submission, facts.deadline).await?;
         Ok(done::<CheckState>(operation))
     })
     .await
@@ -224,7 +224,10 @@ async fn check_state(
 ) -> Result<Json<CheckState>, Problem> {
     called(&app, &headers, (Scope::Checks, "ask_check"), async |caller| {
         let guid = uuid::Uuid::try_parse(&guid).map_err(|_| Problem::new(ErrorCode::NotFound))?;
-        let operation = app.partner.status(caller, "check", &guid.to_string()).await?;
+        let operation = app
+            .partner
+            .status(caller, OperationKind::Check, &guid.to_string())
+            .await?;
         Ok(Json(operation.into()))
     })
     .await

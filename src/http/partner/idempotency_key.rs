@@ -4,26 +4,18 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::{ErrorCode, FieldCode, Problem};
+use crate::partner::RefillKey;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The longest key, in characters.
 const MOST: usize = 128;
 
-/// A partner's key of an order.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct IdempotencyKey {
-    /// The key itself.
-    pub key: String,
-    /// How versions that took the quotes for a part of the key kept it, when it came in quotes.
-    pub quoted: Option<String>,
-}
-
 /// The key of a request.
 ///
 /// # Errors
 /// 400 when there is none or an empty one; 422 when it is malformed, too long, or given more than once.
-pub(super) fn read(headers: &HeaderMap) -> Result<IdempotencyKey, Problem> {
+pub(super) fn read(headers: &HeaderMap) -> Result<RefillKey, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let key = match (values.next(), values.next()) {
         (None, _) => return Err(required()),
@@ -47,12 +39,12 @@ fn wrong(code: FieldCode) -> Problem {
     Problem::field("Idempotency-Key", code)
 }
 
-fn parse(value: &HeaderValue) -> Result<IdempotencyKey, Problem> {
+fn parse(value: &HeaderValue) -> Result<RefillKey, Problem> {
     let malformed = || wrong(FieldCode::InvalidFormat);
     let text = value.to_str().map_err(|_| malformed())?.trim();
     if let Some(rest) = text.strip_prefix('"') {
         let key = unquoted(rest).ok_or_else(malformed)?;
-        return Ok(IdempotencyKey {
+        return Ok(RefillKey {
             key,
             quoted: Some(text.to_owned()),
         });
@@ -60,7 +52,7 @@ fn parse(value: &HeaderValue) -> Result<IdempotencyKey, Problem> {
     if text.contains('"') {
         return Err(malformed());
     }
-    Ok(IdempotencyKey {
+    Ok(RefillKey {
         key: text.to_owned(),
         quoted: None,
     })

@@ -10,13 +10,13 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::idempotency_key::{self, IdempotencyKey};
+use super::idempotency_key;
 use super::{Named, StateWord, called, done, moment, sum};
 use crate::config::Scope;
 use crate::http::body::Body;
 use crate::http::{App, ErrorCode, FieldCode, Fields, FromFields, Problem, RequestFacts};
-use crate::model::{Money, resembles_mark};
-use crate::partner::{Operation, Order, RefillOrder};
+use crate::model::{Money, OperationKind, Refill, resembles_mark};
+use crate::partner::{Operation, RefillKey, Submission};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -128,26 +128,21 @@ async fn refill(
 ) -> Result<Response, Problem> {
     called(&app, &headers, (Scope::Refills, "order_refill"), async |caller| {
         let key = idempotency_key::read(&headers)?;
-        let Body(order) = Body::<RefillFields>::read(request, &app).await?;
-        let order = order.order(&app, key)?;
-        let operation = app
-            .partner
-            .operate(caller, Order::Refill(order), facts.deadline)
-            .await?;
+        let Body(fields) = Body::<RefillFields>::read(request, &app).await?;
+        let submission = fields.submission(&app, key)?;
+        let operation = app.partner.submit(caller, submission, facts.deadline).await?;
         Ok(done::<RefillState>(operation))
     })
     .await
 }
 
 impl RefillFields {
-    fn order(self, app: &App, key: IdempotencyKey) -> Result<RefillOrder, Problem> {
-        Ok(RefillOrder {
-            key: key.key,
-            key_quoted: key.quoted,
-            whose: self.whose.whose(app)?,
+    fn submission(self, app: &App, key: RefillKey) -> Result<Submission, Problem> {
+        let refill = Refill {
             amount: self.amount,
             comment: self.comment,
-        })
+        };
+        Ok(Submission::of_refill(self.whose.whose(app)?, refill, key))
     }
 }
 
@@ -169,7 +164,10 @@ async fn refill_state(
 ) -> Result<Json<RefillState>, Problem> {
     called(&app, &headers, (Scope::Refills, "ask_refill"), async |caller| {
         let id = uuid::Uuid::try_parse(&id).map_err(|_| Problem::new(ErrorCode::NotFound))?;
-        let operation = app.partner.status(caller, "refill", &id.to_string()).await?;
+        let operation = app
+            .partner
+            .status(caller, OperationKind::Refill, &id.to_string())
+            .await?;
         Ok(Json(operation.into()))
     })
     .await

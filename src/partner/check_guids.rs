@@ -9,17 +9,15 @@ use crate::model::{Check, CheckId};
 const CAPACITY: usize = 20_000;
 
 /// The GUIDs of checks.
-pub(super) struct Seen(Cache<CheckId, Uuid>);
+pub(super) struct CheckGuids(Cache<CheckId, Uuid>);
 
-impl Default for Seen {
-    fn default() -> Self {
+impl CheckGuids {
+    pub fn new() -> Self {
         Self(Cache::new(CAPACITY))
     }
-}
 
-impl Seen {
     /// The GUID of a check that was opened before and had one.
-    pub fn guid(&self, id: &CheckId) -> Option<Uuid> {
+    pub fn get(&self, id: &CheckId) -> Option<Uuid> {
         self.0.get(id)
     }
 

@@ -1,13 +1,16 @@
 //! Partners' keys: compared in constant time, each call counted against its key.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::{Partner, PartnerError, key_of};
-use crate::config::Scope;
+use super::{PartnerError, key_of};
+use crate::clock::Clock;
+use crate::config::{PartnerConfig, Scope};
 use crate::keys::sha256;
-use crate::store::{Count, Limit};
+use crate::store::{Count, Limit, SharedStore};
 
 const MINUTE_US: i64 = 60_000_000;
 
@@ -18,7 +21,18 @@ pub struct Caller {
     pub name: String,
 }
 
-impl Partner {
+/// Knows partners by their keys.
+pub(super) struct Authentication {
+    partners: Arc<BTreeMap<String, PartnerConfig>>,
+    store: SharedStore,
+    clock: Clock,
+}
+
+impl Authentication {
+    pub fn new(partners: Arc<BTreeMap<String, PartnerConfig>>, store: SharedStore, clock: Clock) -> Self {
+        Self { partners, store, clock }
+    }
+
     /// Who calls for `event` with this key, which needs the scope; no key is as wrong as a wrong one. A refusal is told in the audit log.
     ///
     /// # Errors
@@ -28,7 +42,7 @@ impl Partner {
         let hash = sha256(key.unwrap_or_default().as_bytes());
         let mut found = None;
         // All are compared, so that the time says nothing about which one it was.
-        for (name, partner) in &self.partners {
+        for (name, partner) in self.partners.iter() {
             for known in partner.key_hashes() {
                 if verify_slices_are_equal(known, &hash).is_ok() {
                     found = Some((name, partner));

@@ -1,21 +1,21 @@
-//! Partners' operations that nobody works on: found again, counted, decided by an operator, wiped when their time is over.
+//! Partners' operations that nobody works on: found again, told apart from each other, wiped when their time is over.
 
 use super::engine::{Store, StoreError, on_pool};
 use super::operations::{COLUMNS, Columns, OperationRow};
 
 impl Store {
-    /// Sent operations whose owner is gone become unknown: they are settled, never sent again as they are. Says how many.
+    /// Sent operations whose owner is gone become unknown: they are settled, never sent again as they are. Their calls may have been under
+    /// way until now. Says how many.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn orphan_operations(&self, now_us: i64, settle_at_us: i64) -> Result<u64, StoreError> {
+    pub async fn orphan_operations(&self, now_us: i64) -> Result<u64, StoreError> {
         Ok(on_pool!(self, |pool| {
             sqlx::query(
-                "UPDATE operations SET state = 'unknown', settle_at_us = $2, lease_until_us = 0, changed_at_us = $1 \
+                "UPDATE operations SET state = 'unknown', settle_at_us = $1, lease_until_us = 0, sent_at_us = $1, changed_at_us = $1 \
                  WHERE state = 'sent' AND lease_until_us <= $1",
             )
             .bind(now_us)
-            .bind(settle_at_us)
             .execute(pool)
             .await?
             .rows_affected()
@@ -59,52 +59,26 @@ impl Store {
                 .fetch_optional(pool)
                 .await?
         });
-        Ok(row.map(OperationRow::from))
+        row.map(OperationRow::try_from).transpose()
     }
 
-    /// Operations in a state, oldest first, at most `most`.
+    /// Whether another operation since `since_us` is alike and may be in ProBonus.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    pub async fn operations_in(&self, state: &str, most: i64) -> Result<Vec<OperationRow>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM operations WHERE state = $1 ORDER BY created_at_us LIMIT $2"
-        ));
-        let rows: Vec<Columns> = on_pool!(self, |pool| {
-            sqlx::query_as(sql).bind(state).bind(most).fetch_all(pool).await?
+    pub async fn has_alike(&self, key_tag: &[u8], likeness: &[u8], since_us: i64) -> Result<bool, StoreError> {
+        let found: Option<(i64,)> = on_pool!(self, |pool| {
+            sqlx::query_as(
+                "SELECT CAST(1 AS BIGINT) FROM operations WHERE likeness = $2 AND key_tag <> $1 AND created_at_us >= $3 \
+                 AND state IN ('sent', 'unknown', 'registered') LIMIT 1",
+            )
+            .bind(key_tag)
+            .bind(likeness)
+            .bind(since_us)
+            .fetch_optional(pool)
+            .await?
         });
-        Ok(rows.into_iter().map(OperationRow::from).collect())
-    }
-
-    /// How many operations are in a state.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn count_operations(&self, state: &str) -> Result<i64, StoreError> {
-        let (count,): (i64,) = on_pool!(self, |pool| {
-            sqlx::query_as("SELECT COUNT(*) FROM operations WHERE state = $1")
-                .bind(state)
-                .fetch_one(pool)
-                .await?
-        });
-        Ok(count)
-    }
-
-    /// An operator decides an unknown operation; `false` when it is not unknown any more.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn decide_operation(&self, id: &str, state: &str, now_us: i64) -> Result<bool, StoreError> {
-        Ok(on_pool!(self, |pool| {
-            sqlx::query("UPDATE operations SET state = $2, changed_at_us = $3 WHERE id = $1 AND state = 'unknown'")
-                .bind(id)
-                .bind(state)
-                .bind(now_us)
-                .execute(pool)
-                .await?
-                .rows_affected()
-                > 0
-        }))
+        Ok(found.is_some())
     }
 
     /// Wipes the orders of at most `most` operations that ended before `before_us`; their keys stay for ever, so that none is done twice.
@@ -113,15 +87,22 @@ impl Store {
     /// When the store cannot be asked.
     pub async fn compact_operations(&self, before_us: i64, most: i64) -> Result<u64, StoreError> {
         Ok(on_pool!(self, |pool| {
-            sqlx::query(
+            let wiped: Vec<(Vec<u8>,)> = sqlx::query_as(
                 "UPDATE operations SET sealed = NULL WHERE key_tag IN (SELECT key_tag FROM operations \
-                 WHERE sealed IS NOT NULL AND state IN ('registered', 'rejected') AND changed_at_us <= $1 LIMIT $2)",
+                 WHERE sealed IS NOT NULL AND state IN ('registered', 'rejected') AND changed_at_us <= $1 LIMIT $2) \
+                 RETURNING key_tag",
             )
             .bind(before_us)
             .bind(most)
-            .execute(pool)
-            .await?
-            .rows_affected()
+            .fetch_all(pool)
+            .await?;
+            for (key_tag,) in &wiped {
+                sqlx::query("DELETE FROM operation_sums WHERE key_tag = $1")
+                    .bind(key_tag)
+                    .execute(pool)
+                    .await?;
+            }
+            u64::try_from(wiped.len()).unwrap_or(u64::MAX)
         }))
     }
 }
