@@ -78,6 +78,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "Values of ProBonus that could not be read and cost only their own field",
     ),
     (
+        "cabinet_untrusted_forwarded_total",
+        "Requests with a forwarding header from an address that is no trusted proxy",
+    ),
+    (
         "cabinet_upstream_requests_total",
         "Calls to ProBonus by operation and outcome",
     ),

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::reader::{Problems, Section};
+use super::limits::LimitsConfig;
+use super::reader::{Problems, Section, networks};
 use crate::model::{Phone, PhonePolicy};
 
 /// `[auth]`.
@@ -43,48 +46,20 @@ pub struct Lifetime {
     pub idle: Duration,
 }
 
-/// `[auth.limits]`; 0 switches one off.
-#[derive(Clone, Copy, Debug)]
-pub struct LimitsConfig {
-    /// Messages to one phone in an hour (`5`).
-    pub sends_per_phone_hour: u32,
-    /// Messages to one phone in a day (`10`).
-    pub sends_per_phone_day: u32,
-    /// Messages asked for by one address (IPv6: /64) in an hour (`10`).
-    pub sends_per_ip_hour: u32,
-    /// Unproven messages to one range of numbers (last three digits cut) in an hour (`20`).
-    pub sends_per_range_hour: u32,
-    /// Messages in all in an hour (`1000`).
-    pub sends_system_hour: u32,
-    /// Wrong codes for one phone in a day (`20`).
-    pub wrong_codes_per_phone_day: u32,
-    /// Wrong codes from one address in an hour (`60`).
-    pub wrong_codes_per_ip_hour: u32,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            sends_per_phone_hour: 5,
-            sends_per_phone_day: 10,
-            sends_per_ip_hour: 10,
-            sends_per_range_hour: 20,
-            sends_system_hour: 1000,
-            wrong_codes_per_phone_day: 20,
-            wrong_codes_per_ip_hour: 60,
-        }
-    }
-}
-
-/// A number that gets no message and signs in with a fixed code until `valid_until`.
+/// A number that gets no message and signs in with a fixed code, within its dates and where the review takes place. Everywhere else it is
+/// a number like any other.
 #[derive(Clone, Debug)]
 pub struct TestPhone {
     /// The number.
     pub phone: Phone,
     /// The code, six digits.
     pub code: SecretString,
-    /// The number is ordinary from then on.
+    /// `valid_from`: the number is ordinary before (from ever).
+    pub valid_from: Timestamp,
+    /// `valid_until`: the number is ordinary from then on. Required.
     pub valid_until: Timestamp,
+    /// `networks`: where the review takes place (`[]`: anywhere).
+    pub networks: Vec<IpNet>,
 }
 
 const DAY_MS: u64 = 86_400_000;
@@ -140,26 +115,6 @@ impl AuthConfig {
     }
 }
 
-impl LimitsConfig {
-    fn read(mut section: Section, problems: &mut Problems) -> Self {
-        let default = Self::default();
-        let mut limit = |key: &str, default: u32| {
-            u32::try_from(section.number(key, u64::from(default), 0..=1_000_000_000, problems)).unwrap_or(default)
-        };
-        let limits = Self {
-            sends_per_phone_hour: limit("sends_per_phone_hour", default.sends_per_phone_hour),
-            sends_per_phone_day: limit("sends_per_phone_day", default.sends_per_phone_day),
-            sends_per_ip_hour: limit("sends_per_ip_hour", default.sends_per_ip_hour),
-            sends_per_range_hour: limit("sends_per_range_hour", default.sends_per_range_hour),
-            sends_system_hour: limit("sends_system_hour", default.sends_system_hour),
-            wrong_codes_per_phone_day: limit("wrong_codes_per_phone_day", default.wrong_codes_per_phone_day),
-            wrong_codes_per_ip_hour: limit("wrong_codes_per_ip_hour", default.wrong_codes_per_ip_hour),
-        };
-        section.finish(problems);
-        limits
-    }
-}
-
 impl TestPhone {
     fn read(mut section: Section, policy: &PhonePolicy, problems: &mut Problems) -> Option<Self> {
         let phone = section.required_text("phone", "the number, as +7…", problems);
@@ -174,29 +129,51 @@ impl TestPhone {
         if code.is_none() {
             problems.add(&section.name("code"), "must be six digits, as text");
         }
-        let valid_until = section.text("valid_until", problems).and_then(|text| moment(&text));
-        if valid_until.is_none() {
-            problems.add(
-                &section.name("valid_until"),
-                "must be a day (YYYY-MM-DD) or an RFC 3339 moment: a test number always expires",
-            );
-        }
+        let (valid_from, valid_until) = Self::dates(&mut section, problems);
+        let networks = networks(&mut section, "networks", problems);
         section.finish(problems);
         Some(Self {
             phone: phone?,
             code: code?,
+            valid_from: valid_from?,
             valid_until: valid_until?,
+            networks,
         })
+    }
+
+    fn dates(section: &mut Section, problems: &mut Problems) -> (Option<Timestamp>, Option<Timestamp>) {
+        let first = section.text("valid_from", problems);
+        let valid_from = first
+            .as_ref()
+            .map_or(Some(Timestamp::MIN), |text| moment(text, Date::clone));
+        if valid_from.is_none() {
+            let path = section.name("valid_from");
+            problems.add(&path, "must be a day (YYYY-MM-DD) or an RFC 3339 moment");
+        }
+        // A day is good to its end.
+        let last = section.text("valid_until", problems);
+        let valid_until = last.and_then(|text| moment(&text, |day| day.tomorrow().unwrap_or(Date::MAX)));
+        let path = section.name("valid_until");
+        if valid_until.is_none() {
+            problems.add(
+                &path,
+                "must be a day (YYYY-MM-DD) or an RFC 3339 moment: a test number always expires",
+            );
+        }
+        if let (Some(from), Some(until)) = (valid_from, valid_until)
+            && from >= until
+        {
+            problems.add(&path, "must be later than valid_from");
+        }
+        (valid_from, valid_until)
     }
 }
 
-fn moment(text: &str) -> Option<Timestamp> {
+/// An RFC 3339 moment, or the midnight (UTC) that `midnight` makes of a day.
+fn moment(text: &str, midnight: impl Fn(&Date) -> Date) -> Option<Timestamp> {
     text.parse().ok().or_else(|| {
-        let day: jiff::civil::Date = text.parse().ok()?;
-        day.tomorrow()
-            .ok()?
-            .to_zoned_datetime(jiff::tz::TimeZone::UTC)
-            .ok()
-            .map(|end| end.timestamp())
+        let day = midnight(&text.parse().ok()?);
+        let start = day.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok()?;
+        Some(start.timestamp())
     })
 }

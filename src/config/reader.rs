@@ -3,9 +3,11 @@
 //! A [`Section`] hands out typed values and remembers which keys were asked for; what was never asked for is unknown.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use toml::{Table, Value};
 
@@ -299,6 +301,30 @@ impl Section {
             }
         }
     }
+}
+
+/// An address, or a network by its prefix; an IPv4 one in IPv6's clothes is IPv4.
+#[must_use]
+pub fn network(text: &str) -> Option<IpNet> {
+    let address = |text: &str| text.parse::<IpAddr>().ok().map(|ip| IpNet::from(ip.to_canonical()));
+    let network = text.trim().parse::<IpNet>().ok().or_else(|| address(text.trim()))?;
+    Some(network.trunc())
+}
+
+/// The networks of the list `key`.
+pub fn networks(section: &mut Section, key: &str, problems: &mut Problems) -> Vec<IpNet> {
+    let path = section.name(key);
+    let mut read = Vec::new();
+    for text in section.list(key, problems).unwrap_or_default() {
+        match network(&text) {
+            Some(network) => read.push(network),
+            None => problems.add(
+                &path,
+                format_args!("{text} is not an address or network such as 10.0.0.0/8"),
+            ),
+        }
+    }
+    read
 }
 
 /// What an environment variable spells out in JSON or TOML; anything else as it is.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::origins::AllowedOrigin;
-use super::reader::{Problems, Section};
+use super::reader::{Problems, Section, networks};
 
 /// `[web]`.
 #[derive(Clone, Debug)]
@@ -48,21 +48,7 @@ impl WebConfig {
             origin
         });
         let allowed_origins = allowed_origins.collect();
-        let proxies = section.list("trusted_proxies", problems).unwrap_or_default();
-        let trusted_proxies = proxies.iter().filter_map(|text| {
-            let net = text
-                .parse::<IpNet>()
-                .ok()
-                .or_else(|| text.parse().ok().map(|ip: std::net::IpAddr| ip.into()));
-            if net.is_none() {
-                problems.add(
-                    "web.trusted_proxies",
-                    format_args!("{text} is not an address or network such as 10.0.0.0/8"),
-                );
-            }
-            net
-        });
-        let trusted_proxies = trusted_proxies.collect();
+        let trusted_proxies = networks(&mut section, "trusted_proxies", problems);
         let static_dir = section.text("static_dir", problems).map(PathBuf::from);
         if static_dir.as_ref().is_some_and(|dir| !dir.is_dir()) {
             problems.add("web.static_dir", "is not a folder");

@@ -4,11 +4,13 @@
 //! does: when the process dies, another goes on, and asks no gateway again that may have it, but for one that knows a message by its id.
 //!
 //! Security events (`target: "security"`), none with a phone or code: `gateway_left_out`, `gateway_back`, `report_refused`,
-//! `guest_call_confirmed`.
+//! `guest_call_confirmed`, `guest_call_ambiguous`.
 
 mod breaker;
 mod console;
+mod failover;
 mod gateway;
+mod guest_calls;
 mod lines;
 mod public_only;
 mod reply;
@@ -24,6 +26,7 @@ mod worker;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -63,6 +66,10 @@ pub struct Order {
     pub language: &'static str,
     /// From where the guest asked.
     pub ip: Option<IpAddr>,
+    /// Whether the device that asked had signed the phone in before: its call goes before calls that others asked for.
+    pub is_known_device: bool,
+    /// Nothing is sent, and nobody can tell: a store-review number.
+    pub is_pretended: bool,
     /// It is of no use from then on.
     pub expires_at: Timestamp,
 }
@@ -100,6 +107,9 @@ struct Content {
     platform: Platform,
     language: String,
     ip: Option<IpAddr>,
+    /// Nothing is sent.
+    #[serde(default)]
+    is_pretended: bool,
 }
 
 /// The room.
@@ -117,7 +127,12 @@ pub struct Delivery {
     tasks: TaskTracker,
     stop: CancellationToken,
     console: console::Shown,
+    /// How long the last message took that a gateway accepted, in microseconds.
+    last_took_us: AtomicU64,
 }
+
+/// Before any message was sent one is taken to take so long, in microseconds.
+const USUAL_TIME_US: u64 = 200_000;
 
 /// Messages under way at once, over all gateways; each gateway has a bound of its own below this.
 const PARALLEL: usize = 256;
@@ -152,6 +167,7 @@ impl Delivery {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             console,
+            last_took_us: AtomicU64::new(USUAL_TIME_US),
         });
         room.tasks.spawn(worker::run(room.clone()));
         room.tasks.spawn(upkeep::run(room.clone()));
@@ -206,16 +222,19 @@ impl Delivery {
             platform: order.platform,
             language: order.language.to_owned(),
             ip: order.ip.filter(|ip| is_public(*ip)),
+            is_pretended: order.is_pretended,
         };
         let id = self.entropy.bytes::<16>().to_vec();
         let plain = serde_json::to_vec(&content).expect("a message is plain data");
-        let caller = (order.channel == Channel::GuestCall).then(|| self.caller_tag(&order.phone));
+        let caller =
+            (order.channel == Channel::GuestCall && !order.is_pretended).then(|| self.caller_tag(&order.phone));
         let message = NewMessage {
             sealed: self.keys.seal(Purpose::Outbox, &id, &plain),
             id,
             challenge: order.challenge,
             cooldown: order.cooldown,
             caller: caller.map(|tag| tag.to_vec()),
+            is_known_device: order.is_known_device,
             expires_at_us: order.expires_at.as_microsecond(),
         };
         self.store.add_message(&message, self.clock.now_us()).await?;

@@ -106,7 +106,7 @@ impl Delivery {
             moved |= match event.fate {
                 Fate::Delivered => self.store.message_delivered(tag).await?,
                 Fate::Failed => self.store.message_failed(tag, "sent", now_us).await?,
-                Fate::Confirmed => self.store.message_confirmed(tag, now_us).await?,
+                Fate::Confirmed => self.confirm_call(tag, gateway.as_str()).await?,
             };
         }
         let outcome = match (moved, event.fate) {
@@ -116,13 +116,6 @@ impl Delivery {
             (true, Fate::Confirmed) => "confirmed",
         };
         metrics::counter!("cabinet_reports_total", "gateway" => gateway.as_str(), "outcome" => outcome).increment(1);
-        if moved && event.fate == Fate::Confirmed {
-            note_confirmed(gateway.as_str());
-        }
         Ok(())
     }
-}
-
-pub(super) fn note_confirmed(gateway: &'static str) {
-    tracing::info!(target: "security", event = "guest_call_confirmed", gateway);
 }

@@ -1,4 +1,5 @@
-//! What the room does by itself: takes back what its sender left, removes what is over, asks after calls and balances.
+//! What the room does by itself: takes back what its sender left, removes what is over, asks after balances and has guests' calls
+//! asked after.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,25 +7,12 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::Delivery;
-use super::gateway::CallSeen;
-use super::report::note_confirmed;
-use crate::clock::Deadline;
-use crate::keys::Purpose;
-use crate::model::Channel;
-use crate::store::WatchedCall;
 
 const BEAT: Duration = Duration::from_secs(1);
 
 /// Every so many beats what is over is removed, and balances are read.
 const TIDY_BEATS: u32 = 10;
 const BALANCE_BEATS: u32 = 600;
-
-/// Whether a guest's call came is asked this often, in microseconds, and for so many calls in a beat.
-pub(super) const WATCH_US: i64 = 3_000_000;
-const CALLS: usize = 32;
-
-/// A gateway's time to say so.
-const WATCH_TIME: Duration = Duration::from_secs(2);
 
 /// Rows touched by one statement, and statements in one go.
 const BATCH: i64 = 500;
@@ -48,41 +36,6 @@ pub(super) async fn run(room: Arc<Delivery>) {
 }
 
 impl Delivery {
-    /// Asks gateways whether the calls came that guests were to make; each call is asked after by one replica at a time.
-    pub async fn watch_calls(self: &Arc<Self>) {
-        if !self.channels.contains(&Channel::GuestCall) {
-            return;
-        }
-        for _ in 0..CALLS {
-            let now_us = self.clock.now_us();
-            let Ok(Some(call)) = self.store.claim_watched_call(now_us + WATCH_US, now_us).await else {
-                return;
-            };
-            let room = self.clone();
-            self.tasks.spawn(async move { room.watch(&call).await });
-        }
-    }
-
-    async fn watch(&self, call: &WatchedCall) {
-        let line = self.lines.iter().find(|line| line.name() == call.gateway);
-        let watched = self.keys.open(Purpose::Outbox, &call.id, &call.watched);
-        let watched = watched.and_then(|watched| String::from_utf8(watched).ok());
-        let (Some(line), Some(watched)) = (line, watched) else {
-            return;
-        };
-        let now_us = self.clock.now_us();
-        // Whatever else the gateway says, or the store does not take, is asked again.
-        match line.gateway.call_seen(&watched, Deadline::within(WATCH_TIME)).await {
-            Ok(CallSeen::Seen) => {
-                if self.store.message_confirmed(&call.id, now_us).await.unwrap_or(false) {
-                    note_confirmed(line.name());
-                }
-            }
-            Ok(CallSeen::Over) => drop(self.store.message_failed(&call.id, "sent", now_us).await),
-            Ok(CallSeen::NotYet) | Err(_) => {}
-        }
-    }
-
     /// Reads balances, all of them or only those of gateways that are left out and due for a try.
     fn ask_balances(self: &Arc<Self>, all: bool) {
         for index in 0..self.lines.len() {

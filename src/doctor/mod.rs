@@ -8,6 +8,7 @@ mod files;
 mod gateways;
 mod manners;
 mod probes;
+mod proxies;
 mod settling;
 mod swagger;
 
@@ -102,6 +103,7 @@ pub async fn examine(
             report.add(Mark::Good, "настройки прочитаны", "the configuration is read");
             files::look(&config, &mut report);
             addresses::try_listening(&config, &mut report);
+            proxies::look(&config, &mut report).await;
             probes::store(&config, &clock, &entropy, &mut report).await;
             gateways::ask(&config, &clock, &mut report).await;
             let answers = Box::pin(probes::probonus(&config, questions, &clock, &entropy, &mut report)).await;

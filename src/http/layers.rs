@@ -22,6 +22,7 @@ use tracing::Instrument;
 
 use super::answer::CACHE_STATUS;
 use super::facts::{self, REQUEST_ID, RequestFacts};
+use super::forwarding::UntrustedForwarding;
 use super::operations::{Operation, Operations};
 use super::quick::QuickView;
 use super::{App, ErrorCode, Language, Problem, cors, problem};
@@ -43,6 +44,7 @@ struct Inner {
     id_next: AtomicU64,
     draining: AtomicBool,
     https: bool,
+    forwarding: UntrustedForwarding,
 }
 
 impl Edge {
@@ -60,6 +62,7 @@ impl Edge {
             id_next: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             https: app.config.public_url.scheme() == "https",
+            forwarding: UntrustedForwarding::new(),
             app,
         }))
     }
@@ -107,6 +110,7 @@ impl Edge {
         async move {
             let inner = &*self.0;
             let web = &inner.app.config.web;
+            inner.forwarding.notice(peer, &parts.headers, &web.trusted_proxies);
             let request_id = facts::request_id(&parts.headers, || inner.next_id());
             let facts = RequestFacts {
                 language: Language::of(&parts.headers),

@@ -11,6 +11,7 @@ mod entity_tag;
 mod events;
 pub mod facts;
 mod fields;
+mod forwarding;
 mod guest;
 mod language;
 mod layers;

@@ -6,7 +6,6 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::entropy::Entropy;
 use crate::keys::{Keys, Purpose, Tag};
-use crate::model::Phone;
 
 /// The secret of who asked for the code: 192 random bits.
 #[derive(Clone, PartialEq, Eq)]
@@ -75,25 +74,6 @@ fn digits(tag: Tag) -> SecretString {
     format!("{:06}", number % 1_000_000).into()
 }
 
-/// A device's token: proves that the device signed this phone in before.
-pub(super) fn device_token(keys: &Keys, entropy: &Entropy, phone: &Phone) -> String {
-    let id: [u8; 12] = entropy.bytes();
-    let tag = keys.mac(Purpose::Device, &[&id, phone.e164().as_bytes()]);
-    let mut token = id.to_vec();
-    token.extend_from_slice(&tag[..20]);
-    URL_SAFE_NO_PAD.encode(token)
-}
-
-/// The id of the device when `token` was made for `phone`.
-pub(super) fn device_of(keys: &Keys, token: &str, phone: &Phone) -> Option<[u8; 12]> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() == 32)?;
-    let (id, tag) = bytes.split_at(12);
-    let parts: &[&[u8]] = &[id, phone.e164().as_bytes()];
-    let made = |whole: Tag| aws_lc_rs::constant_time::verify_slices_are_equal(&whole[..20], tag).is_ok();
-    let ours = made(keys.mac(Purpose::Device, parts)) || keys.previous_mac(Purpose::Device, parts).is_some_and(made);
-    ours.then(|| id.try_into().ok()).flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,17 +94,5 @@ mod tests {
         assert!(!id.is_code(&after, id.code(&after).expose_secret(), &tag));
         assert_eq!(ChallengeId::parse(&id.text()), Some(id));
         assert_eq!(ChallengeId::parse("short"), None);
-    }
-
-    #[test]
-    fn a_device_token_is_good_for_its_phone_only() {
-        let entropy = Entropy::seeded(2);
-        let keys = Keys::derive(&"a secret of at least thirty-two bytes".into(), None, entropy.clone());
-        let phone = Phone::from_e164("+79160000001").expect("a phone");
-        let other = Phone::from_e164("+79160000002").expect("a phone");
-        let token = device_token(&keys, &entropy, &phone);
-        assert!(device_of(&keys, &token, &phone).is_some());
-        assert!(device_of(&keys, &token, &other).is_none());
-        assert!(device_of(&keys, "rubbish", &phone).is_none());
     }
 }

@@ -50,9 +50,12 @@ impl SignIn {
             let limits = self.store.prune_limits(now_us, BATCH).await.unwrap_or(0);
             let challenges = self.store.prune_challenges(now_us, BATCH).await.unwrap_or(0);
             let sessions = self.store.prune_sessions(now_us, BATCH).await.unwrap_or(0);
-            removed += limits + challenges + sessions;
-            let full = u64::try_from(BATCH).unwrap_or(u64::MAX);
-            if limits < full && challenges < full && sessions < full {
+            let devices = self.devices.forget_unseen(BATCH).await.unwrap_or(0);
+            removed += limits + challenges + sessions + devices;
+            if [limits, challenges, sessions, devices]
+                .iter()
+                .all(|rows| *rows < BATCH.unsigned_abs())
+            {
                 break;
             }
         }

@@ -7,15 +7,24 @@
 
 mod attendance;
 mod cache;
+mod challenge_records;
 mod challenges;
 mod codes;
+mod devices;
+mod guess_limits;
 mod housekeeping;
 mod limits;
+mod networks;
+mod phones;
 mod recognise;
 mod rekeying;
+mod review;
+mod send_limits;
 mod sessions;
 mod token;
+mod verification;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -23,19 +32,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use attendance::Attendance;
-pub use challenges::{Ask, Asked, Verified, Verify};
+pub use challenges::{Ask, Asked};
 pub use codes::ChallengeId;
 pub use limits::Exhausted;
 pub use rekeying::rekey_guests;
 pub use sessions::{Device, Grant, SessionKind, SignedIn};
+pub use verification::Verify;
 
 use crate::clock::{Clock, Deadline};
 use crate::config::AuthConfig;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Progress};
 use crate::entropy::Entropy;
-use crate::keys::{Keys, Purpose};
-use crate::model::{Guest, Phone};
+use crate::keys::Keys;
+use crate::model::{Channel, Guest, Phone};
 use crate::store::{SharedStore, StoreError};
+use phones::{Phones, open_phone};
 
 /// Wrong codes that a challenge takes.
 pub const ATTEMPTS: u32 = 5;
@@ -71,6 +82,16 @@ pub enum AccountState {
 pub trait AccountProbe: Send + Sync {
     /// Says it within the deadline.
     async fn account_state(&self, guest: &Guest, deadline: Deadline) -> AccountState;
+}
+
+/// A proven phone.
+pub struct Verified {
+    /// The session's tokens.
+    pub grant: Grant,
+    /// For the next time this device asks for a code; none when the store did not take it.
+    pub device_token: Option<String>,
+    /// Whether there is an account.
+    pub account_state: AccountState,
 }
 
 /// Why signing in went no further.
@@ -124,10 +145,13 @@ pub enum SignInError {
 pub struct SignIn {
     config: AuthConfig,
     store: SharedStore,
-    delivery: Arc<Delivery>,
     keys: Arc<Keys>,
     clock: Clock,
     entropy: Entropy,
+    phones: Phones,
+    devices: Arc<devices::Devices>,
+    challenges: challenges::Challenges,
+    verification: verification::Verification,
     probe: Arc<dyn AccountProbe>,
     tokens: token::AccessTokens,
     known: cache::Known,
@@ -148,14 +172,52 @@ impl SignIn {
         entropy: Entropy,
         probe: Arc<dyn AccountProbe>,
     ) -> Arc<Self> {
+        let (phones, networks) = (Phones::new(keys.clone()), networks::Networks::new(&config.limits));
+        let counters = Arc::new(limits::Counters::new(keys.clone(), store.clone(), clock.clone()));
+        let devices = devices::Devices::new(keys.clone(), entropy.clone(), store.clone(), clock.clone());
+        let sends = send_limits::SendLimits::new(config.limits.clone(), config.resend, counters.clone());
+        let guesses = guess_limits::GuessLimits::new(config.limits.clone(), counters.clone());
+        let review = review::ReviewNumbers::new(config.test_phones.clone());
+        let (devices, networks, sends) = (Arc::new(devices), Arc::new(networks), Arc::new(sends));
+        let (guesses, review) = (Arc::new(guesses), Arc::new(review));
+        let records =
+            challenge_records::ChallengeRecords::new(keys.clone(), store.clone(), clock.clone(), phones.clone());
         let room = Arc::new(Self {
             tokens: token::AccessTokens::new(&keys),
             known: cache::Known::new(),
             attending: attendance::Attending::default(),
             store_failed_at_us: AtomicI64::new(i64::MIN / 2),
+            challenges: challenges::Challenges {
+                life: config.challenge_ttl,
+                records: records.clone(),
+                phones: phones.clone(),
+                devices: devices.clone(),
+                networks: networks.clone(),
+                sends: sends.clone(),
+                guesses: guesses.clone(),
+                review: review.clone(),
+                delivery: delivery.clone(),
+                keys: keys.clone(),
+                store: store.clone(),
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+            },
+            verification: verification::Verification {
+                records,
+                networks,
+                sends,
+                guesses,
+                counters,
+                review,
+                delivery,
+                keys: keys.clone(),
+                store: store.clone(),
+                clock: clock.clone(),
+            },
+            phones,
+            devices,
             config,
             store,
-            delivery,
             keys,
             clock,
             entropy,
@@ -167,14 +229,73 @@ impl SignIn {
         room
     }
 
+    /// Makes a challenge and leaves its message to be sent. The same for every phone; ProBonus is not asked.
+    ///
+    /// # Errors
+    /// A limit, an unknown channel, or the store.
+    pub async fn ask(&self, ask: Ask<'_>) -> Result<Asked, SignInError> {
+        self.challenges.ask(ask).await
+    }
+
+    /// Sends the same code once more.
+    ///
+    /// # Errors
+    /// A dead challenge, a limit, an unknown channel, or the store.
+    pub async fn resend(
+        &self,
+        id: &ChallengeId,
+        channel: Option<Channel>,
+        ip: IpAddr,
+        device_token: Option<&str>,
+    ) -> Result<Asked, SignInError> {
+        self.challenges.resend(id, channel, ip, device_token).await
+    }
+
+    /// How a living challenge stands.
+    ///
+    /// # Errors
+    /// A dead challenge, or the store.
+    pub async fn challenge(&self, id: &ChallengeId) -> Result<(Asked, Progress), SignInError> {
+        self.challenges.look(id).await
+    }
+
+    /// Takes a code back: the right one opens a session, once.
+    ///
+    /// # Errors
+    /// A dead challenge, a wrong code, a limit, or the store.
+    pub async fn verify(&self, verify: Verify<'_>) -> Result<Verified, SignInError> {
+        let guest = self.verification.prove_phone(&verify).await?;
+        // A device that is not remembered has no reserve; the sign-in stands.
+        let device_token = self.devices.remember(verify.device_token, &guest).await.ok();
+        let device = Device {
+            name: verify.device_name,
+        };
+        let grant = self.open_session(&guest, verify.kind, &device).await?;
+        tracing::info!(target: "security", event = "signed_in", guest = ?guest.key, session = %grant.session.0);
+        metrics::counter!("cabinet_sign_in_total", "event" => "signed_in").increment(1);
+        let deadline = Deadline::within(PROBE_TIME);
+        let probed = tokio::time::timeout_at(deadline.instant(), self.probe.account_state(&guest, deadline)).await;
+        Ok(Verified {
+            grant,
+            device_token,
+            account_state: probed.unwrap_or(AccountState::Unresolved),
+        })
+    }
+
     /// Ends the background work.
     pub fn stop(&self) {
         self.stop.cancel();
     }
-}
 
-/// The phone in the sealed copy of the row `row`.
-fn open_phone(keys: &Keys, row: &[u8], sealed: &[u8]) -> Option<Phone> {
-    let plain = keys.open(Purpose::PhoneSeal, row, sealed)?;
-    Phone::from_e164(std::str::from_utf8(&plain).ok()?)
+    fn guest(&self, phone: Phone) -> Guest {
+        self.phones.guest(phone)
+    }
+
+    fn seal_phone(&self, row: &[u8], phone: &Phone) -> Vec<u8> {
+        self.phones.seal(row, phone)
+    }
+
+    fn open_phone(&self, row: &[u8], sealed: &[u8]) -> Option<Phone> {
+        self.phones.open(row, sealed)
+    }
 }

@@ -1,7 +1,6 @@
-//! Challenges: codes under way. Counting an attempt and consuming a code are one statement each, whoever races.
+//! Challenges: codes under way, until they are consumed or over.
 
 use super::engine::{Store, StoreError, on_pool};
-use super::limits::{EXHAUSTED, Limit, TAKE};
 use crate::model::GuestKey;
 
 /// A challenge as it is kept.
@@ -31,31 +30,12 @@ pub struct ChallengeRow {
     pub is_confirmed: bool,
     /// The keyed hash of digits that a gateway chose.
     pub chosen_digits: Option<Vec<u8>>,
-}
-
-/// What a try did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Try {
-    /// The right code: the challenge is consumed.
-    Consumed,
-    /// A wrong one was counted; so many there are now.
-    Counted {
-        /// Wrong codes so far.
-        attempts: i64,
-    },
-    /// Expired, consumed, exhausted, or never there.
-    Dead,
-    /// Too many wrong codes elsewhere; nothing was counted here.
-    Limited {
-        /// Which of the limits given.
-        index: usize,
-        /// Until when.
-        ends_at_us: i64,
-    },
+    /// From where it was asked for, sealed; nothing in a row of before that was kept.
+    pub asked_from: Option<Vec<u8>>,
 }
 
 const COLUMNS: &str = "id_tag, guest, phone_sealed, code_tag, channel, platform, language, attempts, expires_at_us, resend_at_us, \
-     confirmed_at_us, chosen_digits";
+     confirmed_at_us, chosen_digits, asked_from";
 
 type Columns = (
     Vec<u8>,
@@ -69,6 +49,7 @@ type Columns = (
     i64,
     i64,
     Option<i64>,
+    Option<Vec<u8>>,
     Option<Vec<u8>>,
 );
 
@@ -89,6 +70,7 @@ impl TryFrom<Columns> for ChallengeRow {
             resend_at_us: row.9,
             is_confirmed: row.10.is_some(),
             chosen_digits: row.11,
+            asked_from: row.12,
         })
     }
 }
@@ -102,7 +84,7 @@ impl Store {
         on_pool!(self, |pool| {
             sqlx::query(
                 "INSERT INTO challenges (id_tag, guest, phone_sealed, code_tag, channel, platform, language, attempts, \
-                 created_at_us, expires_at_us, resend_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10)",
+                 created_at_us, expires_at_us, resend_at_us, asked_from) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             )
             .bind(&row.id_tag)
             .bind(&row.guest.0[..])
@@ -111,9 +93,11 @@ impl Store {
             .bind(&row.channel)
             .bind(&row.platform)
             .bind(&row.language)
+            .bind(row.attempts)
             .bind(now_us)
             .bind(row.expires_at_us)
             .bind(row.resend_at_us)
+            .bind(&row.asked_from)
             .execute(pool)
             .await?;
         });
@@ -167,75 +151,6 @@ impl Store {
             .await?
         });
         Ok(attempts.map(|(attempts,)| attempts))
-    }
-
-    /// Consumes the challenge when `right`, else counts a wrong code here and against `limits`, all or nothing.
-    ///
-    /// A right code is refused, too, while one of the limits is exhausted: else guessing could go on.
-    ///
-    /// # Errors
-    /// When the store cannot be asked: then nothing was counted and nothing consumed.
-    pub async fn try_code(
-        &self,
-        id_tag: &[u8],
-        right: bool,
-        most: i64,
-        limits: &[Limit<'_>],
-        now_us: i64,
-    ) -> Result<Try, StoreError> {
-        let step = if right {
-            "UPDATE challenges SET consumed_at_us = $3 \
-             WHERE id_tag = $1 AND consumed_at_us IS NULL AND attempts < $2 AND expires_at_us > $3 RETURNING attempts"
-        } else {
-            "UPDATE challenges SET attempts = attempts + 1 \
-             WHERE id_tag = $1 AND consumed_at_us IS NULL AND attempts < $2 AND expires_at_us > $3 RETURNING attempts"
-        };
-        on_pool!(self, |pool| {
-            let mut transaction = pool.begin().await?;
-            let row: Option<(i64,)> = sqlx::query_as(step)
-                .bind(id_tag)
-                .bind(most)
-                .bind(now_us)
-                .fetch_optional(&mut *transaction)
-                .await?;
-            let Some((attempts,)) = row else {
-                return Ok(Try::Dead);
-            };
-            for (index, limit) in limits.iter().enumerate() {
-                let exhausted: Option<(i64,)> = sqlx::query_as(EXHAUSTED)
-                    .bind(limit.key)
-                    .bind(now_us)
-                    .bind(limit.most)
-                    .fetch_optional(&mut *transaction)
-                    .await?;
-                if let Some((ends_at_us,)) = exhausted {
-                    return Ok(Try::Limited { index, ends_at_us });
-                }
-                if right {
-                    continue;
-                }
-                let taken: Option<(i64, i64)> = sqlx::query_as(TAKE)
-                    .bind(limit.key)
-                    .bind(now_us)
-                    .bind(now_us.saturating_add(limit.window_us))
-                    .bind(limit.most)
-                    .fetch_optional(&mut *transaction)
-                    .await?;
-                if taken.is_none() {
-                    // Another replica took the last one meanwhile.
-                    return Ok(Try::Limited {
-                        index,
-                        ends_at_us: now_us.saturating_add(limit.window_us),
-                    });
-                }
-            }
-            transaction.commit().await?;
-            Ok(if right {
-                Try::Consumed
-            } else {
-                Try::Counted { attempts }
-            })
-        })
     }
 
     /// Removes at most `most` challenges that ended before `before_us`; says how many.

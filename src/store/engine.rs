@@ -199,6 +199,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "restore watch",
         include_str!("../../migrations/0014_restore_watch.sql"),
     ),
+    (15, "devices", include_str!("../../migrations/0015_devices.sql")),
+    (16, "askers", include_str!("../../migrations/0016_askers.sql")),
 ];
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {

@@ -6,10 +6,13 @@
 
 mod attempts;
 mod challenges;
-mod edits;
 mod claims_file;
+mod devices;
+mod edits;
 mod engine;
 mod generations;
+mod guesses;
+mod guest_calls;
 mod hints;
 mod ledger_keys;
 mod limits;
@@ -27,10 +30,12 @@ mod views;
 use std::sync::Arc;
 
 pub use attempts::{DaySum, Release, Sending, Sent};
-pub use challenges::{ChallengeRow, Try};
+pub use challenges::ChallengeRow;
 pub use edits::{EditLease, ShownEdit};
 pub use engine::{Store, StoreError};
 pub use generations::{Generation, Subject, account_subject};
+pub use guesses::{Guess, Try};
+pub use guest_calls::WatchedCall;
 pub use hints::{Heard, Hint, Hints};
 pub use ledger_keys::LedgerFound;
 pub use limits::{Count, Limit};
@@ -38,7 +43,6 @@ pub use operations::OperationRow;
 pub use outbox::{Claimed, NewMessage, SentMessage};
 pub use outcomes::{Registering, Settled};
 pub use rekeying::KeyedSession;
-pub use reports::WatchedCall;
 pub use restore_watch::LostOrders;
 pub use sessions::SessionRow;
 pub use trust::{Checked, Period, UNHEARD_US};

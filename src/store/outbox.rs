@@ -16,6 +16,8 @@ pub struct NewMessage {
     pub cooldown: Option<Vec<u8>>,
     /// The keyed hash of the phone, when that is to call us.
     pub caller: Option<Vec<u8>>,
+    /// Whether a device asked for it that had signed the phone in before.
+    pub is_known_device: bool,
     /// Phone, code and the rest, sealed.
     pub sealed: Vec<u8>,
     /// It is of no use from then on.
@@ -56,6 +58,10 @@ pub struct SentMessage<'a> {
     pub chosen_digits: Option<[u8; 32]>,
 }
 
+/// A gateway took the message that was being sent.
+pub(super) const SENT: &str = "UPDATE outbox SET state = 'sent', gateway = $2, provider_tag = $3, dial = $4, sealed = $5, \
+     lease_until_us = $6 WHERE id = $1 AND state = 'sending'";
+
 impl Store {
     /// Keeps a message.
     ///
@@ -64,8 +70,9 @@ impl Store {
     pub async fn add_message(&self, message: &NewMessage, now_us: i64) -> Result<(), StoreError> {
         on_pool!(self, |pool| {
             sqlx::query(
-                "INSERT INTO outbox (id, challenge, number, cooldown, caller, sealed, state, created_at_us, lease_until_us, expires_at_us) \
-                 VALUES ($1, $2, (SELECT COUNT(*) FROM outbox WHERE challenge = $2), $3, $4, $5, 'queued', $6, 0, $7)",
+                "INSERT INTO outbox (id, challenge, number, cooldown, caller, sealed, state, created_at_us, lease_until_us, \
+                 expires_at_us, known_device) \
+                 VALUES ($1, $2, (SELECT COUNT(*) FROM outbox WHERE challenge = $2), $3, $4, $5, 'queued', $6, 0, $7, $8)",
             )
             .bind(&message.id)
             .bind(&message.challenge)
@@ -74,6 +81,7 @@ impl Store {
             .bind(&message.sealed)
             .bind(now_us)
             .bind(message.expires_at_us)
+            .bind(i64::from(message.is_known_device))
             .execute(pool)
             .await?;
         });
@@ -138,18 +146,15 @@ impl Store {
     pub async fn message_sent(&self, claimed: &Claimed, sent: &SentMessage<'_>) -> Result<(), StoreError> {
         on_pool!(self, |pool| {
             let mut transaction = pool.begin().await?;
-            sqlx::query(
-                "UPDATE outbox SET state = 'sent', gateway = $2, provider_tag = $3, dial = $4, sealed = $5, lease_until_us = $6 \
-                 WHERE id = $1 AND state = 'sending'",
-            )
-            .bind(&claimed.id)
-            .bind(sent.gateway)
-            .bind(sent.provider_tag.as_ref().map(|tag| &tag[..]))
-            .bind(sent.dial)
-            .bind(sent.watched.as_deref())
-            .bind(sent.watch_at_us)
-            .execute(&mut *transaction)
-            .await?;
+            sqlx::query(SENT)
+                .bind(&claimed.id)
+                .bind(sent.gateway)
+                .bind(sent.provider_tag.as_ref().map(|tag| &tag[..]))
+                .bind(sent.dial)
+                .bind(sent.watched.as_deref())
+                .bind(sent.watch_at_us)
+                .execute(&mut *transaction)
+                .await?;
             if let Some(digits) = &sent.chosen_digits {
                 sqlx::query("UPDATE challenges SET chosen_digits = $2 WHERE id_tag = $1")
                     .bind(&claimed.challenge)
@@ -157,6 +162,27 @@ impl Store {
                     .execute(&mut *transaction)
                     .await?;
             }
+            transaction.commit().await?;
+        });
+        Ok(())
+    }
+
+    /// The message that is being sent goes on by `channel`: it is no call any more, and no gateway had it this way.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn message_moved(&self, claimed: &Claimed, channel: &str) -> Result<(), StoreError> {
+        on_pool!(self, |pool| {
+            let mut transaction = pool.begin().await?;
+            sqlx::query("UPDATE outbox SET caller = NULL, gateway = NULL WHERE id = $1 AND state = 'sending'")
+                .bind(&claimed.id)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("UPDATE challenges SET channel = $2 WHERE id_tag = $1")
+                .bind(&claimed.challenge)
+                .bind(channel)
+                .execute(&mut *transaction)
+                .await?;
             transaction.commit().await?;
         });
         Ok(())
@@ -281,5 +307,10 @@ impl Store {
         } else {
             ""
         }
+    }
+
+    /// Locks the rows that a statement reads. SQLite has one writer and no such word.
+    pub(super) fn lock_rows(&self) -> &'static str {
+        if self.is_shared() { " FOR UPDATE" } else { "" }
     }
 }

@@ -202,9 +202,11 @@ export default function code({ root, signal }) {
 
   /** @param {api.ChallengeState} now */
   function arrived(now) {
-    const { delivery: state, dial: number } = now;
-    if (number !== dial) {
+    const { delivery: state, dial: number, channel, code_length } = now;
+    // A call that could not be told from a stranger's goes on as a code.
+    if (number !== dial || channel !== challenge.channel || code_length !== challenge.code_length) {
       dial = number;
+      challenge = { ...challenge, channel, code_length };
       draw();
     }
     // What could not be sent may be asked for again at once.

@@ -305,10 +305,10 @@ async fn the_operators_receiver_reports_by_the_attempt_it_was_told() {
 async fn sms_ru_may_report_the_guests_call_before_it_is_asked() {
     let stage = Stage::open().await;
     let path = stage.sent("+79160000001", "guest_call").await;
-    let call = |phone: &str| format!("callcheck_status\n202601-{phone}\n401\n1767225602");
-    stage.smsru_says(&[call("79160000002")]).await;
+    let call = |check: u32| format!("callcheck_status\n202601-{check}\n401\n1767225602");
+    stage.smsru_says(&[call(2)]).await;
     assert_eq!(stage.state(&path).await, "sent");
-    stage.smsru_says(&[call("79160000001")]).await;
+    stage.smsru_says(&[call(1)]).await;
     assert_eq!(stage.state(&path).await, "confirmed");
     let body = json!({ "code": "000000", "session": "bearer" });
     let verified = stage.cabinet.post(&format!("{path}/verify"), &body).await;

@@ -7,7 +7,8 @@ use guest_cabinet::entropy::Entropy;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Emulator, Mood, ProBonus, StandIn, TestStore, courier, sqlite, stand_in};
+use crate::support::cabinet::send;
+use crate::support::{Emulator, Mood, ProBonus, StandIn, TestCabinet, TestStore, courier, sqlite, stand_in};
 
 const TOKEN: &str = "sandbox-token";
 
@@ -365,4 +366,35 @@ async fn files_with_secrets_that_everybody_can_read_are_named() {
         assert_eq!(says(&lines, Mark::Look, &told), exposed, "{lines:#?}");
         assert!(sense);
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_named_is_told_by_the_settings_and_by_what_the_running_cabinet_has_seen() {
+    let clock = Clock::system();
+    let probonus = ProBonus::start(&clock).await;
+    let store = sqlite();
+    let (url, token) = (probonus.sandbox.url(), probonus.sandbox.token().to_owned());
+    let cabinet = TestCabinet::start(&url, &token, &sqlite().url, clock, "").await;
+    let admin: url::Url = cabinet.running.admin_url().parse().expect("an address");
+    let address = format!("127.0.0.1:{}", admin.port().expect("a port"));
+    let examined = async |root: &str, proxies: &str| {
+        let mut config = config(&probonus, &store, proxies).expect("sound");
+        config.admin_listen = address.parse().expect("an address");
+        config.public_url = root.parse().expect("an address");
+        examined(Ok(config), false).await.1
+    };
+    let (https, http) = ("https://lk.example.ru", "http://127.0.0.1:8080");
+    assert!(!says(&examined(http, "").await, Mark::Look, "trusted_proxies"));
+    assert!(says(
+        &examined(https, "").await,
+        Mark::Look,
+        "web.trusted_proxies: empty"
+    ));
+    let named = "[web]\ntrusted_proxies = [\"10.0.0.0/8\"]";
+    assert!(!says(&examined(https, named).await, Mark::Look, "trusted_proxies"));
+    for _ in 0..3 {
+        let request = cabinet.request(Method::GET, "/api/v1/program");
+        send(request.header("x-forwarded-for", "192.0.2.1")).await;
+    }
+    assert!(says(&examined(https, named).await, Mark::Look, "has got 3 requests"));
 }

@@ -173,7 +173,9 @@ impl From<Asked> for Challenge {
 
 /// Asks for a code.
 ///
-/// The same answer, in the same time, for known, unknown and blocked phones; ProBonus is not asked.
+/// The same answer, in the same time, for known, unknown and blocked phones; ProBonus is not asked. Messages are counted by phone, by range
+/// of numbers, by address and the networks around it (IPv4: /24; IPv6: /64, /56, /48) and in all; between two messages to one phone there
+/// is a pause whoever asks. A device that signed in before has three messages a day behind all but the pause.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/challenges",
@@ -221,7 +223,8 @@ fn phone_problem(refused: PhoneRefused) -> Problem {
 
 /// How a challenge and its message stand.
 ///
-/// Only who holds the id can ask. Expired, used, exhausted and unknown ids look exactly alike.
+/// Only who holds the id can ask. Expired, used, exhausted and unknown ids look exactly alike. A `guest_call` that could not be told from
+/// another open one of the phone goes on with a code: `channel` and `code_length` say so.
 #[utoipa::path(
     get,
     path = "/api/v1/auth/challenges/{id}",

@@ -161,8 +161,10 @@ enum Session {
 
 /// Gives the code back and opens a session.
 ///
-/// Five tries over all resends. `X-Device-Token` (for browsers a cookie) remembers the device: sent along with later challenges it keeps
-/// a small reserve of messages that strangers cannot use up.
+/// Five tries over all resends; a right code opens while there is one left, whatever was typed elsewhere. Wrong ones are counted by phone
+/// and by the networks of who asked and who types: beyond a bound (429) each is the last one of its challenge. Four-digit codes are counted
+/// over all phones together, and beyond a bound none is looked at. `X-Device-Token` (for browsers a cookie) remembers the device: sent
+/// along with later challenges it keeps a small reserve of messages that strangers cannot use up.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/challenges/{id}/verify",
@@ -206,13 +208,18 @@ fn signed_in(app: &App, verified: Verified) -> Response {
     let mut headers = HeaderMap::new();
     let session = match grant.kind {
         SessionKind::Bearer => {
-            headers.extend(HeaderValue::try_from(verified.device_token).map(|token| (DEVICE_TOKEN, token)));
+            let token = verified
+                .device_token
+                .and_then(|token| HeaderValue::try_from(token).ok());
+            headers.extend(token.map(|token| (DEVICE_TOKEN, token)));
             Session::Bearer(tokens(grant, Some(state)))
         }
         SessionKind::Cookie => {
             let cookie = cookies::set_session(app, &grant.access, grant.ends_in);
             headers.append(header::SET_COOKIE, cookie);
-            headers.append(header::SET_COOKIE, cookies::set_device(app, &verified.device_token));
+            if let Some(token) = &verified.device_token {
+                headers.append(header::SET_COOKIE, cookies::set_device(app, token));
+            }
             Session::Cookie(CookieSession {
                 expires_in: whole_seconds(grant.expires_in),
                 account_state: state,

@@ -175,7 +175,8 @@ pub async fn send(request: RequestBuilder) -> Answer {
     }
 }
 
-fn merge(under: &mut toml::Table, over: toml::Table) {
+/// Lays settings over settings.
+pub fn merge(under: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
             (Some(toml::Value::Table(under)), toml::Value::Table(over)) => merge(under, over),

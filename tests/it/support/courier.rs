@@ -83,6 +83,8 @@ impl Courier {
             platform: Platform::Web,
             language: "ru",
             ip: Some("198.51.100.7".parse().expect("an address")),
+            is_known_device: false,
+            is_pretended: false,
             expires_at: self.clock.now() + five_minutes,
         };
         self.room.enqueue(order).await.expect("the store answers");

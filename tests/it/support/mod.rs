@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each proof uses its own part")]
 
 pub mod cabinet;
+pub mod callers;
 pub mod closing;
 pub mod courier;
 pub mod gate;
@@ -10,11 +11,13 @@ pub mod house;
 pub mod probonus;
 pub mod receiver;
 pub mod replicas;
+pub mod smsru_cabinet;
 pub mod stand_in;
 pub mod stores;
 pub mod upstream;
 
 pub use cabinet::{Answer, TestCabinet};
+pub use callers::Caller;
 pub use courier::Courier;
 pub use gate::Gate;
 pub use gateways::{Emulator, Mood};

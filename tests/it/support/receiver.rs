@@ -41,6 +41,15 @@ impl Receiver {
         self.messages.all.lock().expect("nobody panics here").clone()
     }
 
+    /// How many messages came for `phone`.
+    pub fn count(&self, phone: &str) -> usize {
+        let messages = self.messages.all.lock().expect("nobody panics here");
+        messages
+            .iter()
+            .filter(|message| message["data"]["phone"] == phone)
+            .count()
+    }
+
     /// The latest code for `phone` once at least `count` messages for it have come.
     pub async fn code(&self, phone: &str, count: usize) -> String {
         let wait = async {

@@ -108,6 +108,13 @@ impl Emulator {
         memory.insert(name.to_owned(), fact.to_owned())
     }
 
+    /// The facts whose names begin so.
+    pub fn recall_all(&self, beginning: &str) -> Vec<(String, String)> {
+        let memory = self.stage.memory.lock().expect("nobody panics here");
+        let begins = memory.iter().filter(|(name, _)| name.starts_with(beginning));
+        begins.map(|(name, fact)| (name.clone(), fact.clone())).collect()
+    }
+
     /// A fact that was kept.
     pub fn recall(&self, name: &str) -> Option<String> {
         self.stage.memory.lock().expect("nobody panics here").get(name).cloned()

@@ -12,14 +12,34 @@ impl Emulator {
         Self::start(answer).await
     }
 
-    /// The guest with `phone` (digits) calls the number he was told.
+    /// From now on each call that is waited for has a number of its own.
+    pub fn has_many_numbers(&self) {
+        self.remember("many numbers", "yes");
+    }
+
+    /// Somebody calls `dial` from `phone` (digits): what waits for that at this number is confirmed.
+    pub fn guest_dials(&self, phone: &str, dial: &str) {
+        self.settle_calls(phone, Some(dial.trim_start_matches('+')), "401");
+    }
+
+    /// The guest with `phone` (digits) calls, and the gateway does not look at the number that is called.
     pub fn guest_calls(&self, phone: &str) {
-        self.remember(&format!("call {phone}"), "401");
+        self.settle_calls(phone, None, "401");
     }
 
     /// The guest did not call in time.
     pub fn call_is_over(&self, phone: &str) {
-        self.remember(&format!("call {phone}"), "402");
+        self.settle_calls(phone, None, "402");
+    }
+
+    fn settle_calls(&self, phone: &str, dial: Option<&str>, state: &str) {
+        for (name, call) in self.recall_all("check ") {
+            let mut parts = call.split(' ');
+            let (_, caller, number) = (parts.next(), parts.next(), parts.next().expect("a number"));
+            if caller == Some(phone) && dial.is_none_or(|dial| dial == number) {
+                self.remember(&name, &format!("{state} {phone} {number}"));
+            }
+        }
     }
 }
 
@@ -34,17 +54,25 @@ fn answer(gateway: &Emulator, call: &Call) -> Value {
             json!({ "status": "OK", "code": code, "call_id": "000000-10000000", "cost": 0.4, "balance": 4122.56 })
         }
         "/callcheck/add" => {
-            let phone = call.field("phone");
-            let id = format!("202601-{phone}");
-            gateway.remember(&format!("call {phone}"), "400");
+            let count = gateway.calls("/callcheck/add").len();
+            let own = if gateway.recall("many numbers").is_some() {
+                count
+            } else {
+                5
+            };
+            let (id, number) = (format!("202601-{count}"), format!("7800500827{own}"));
+            gateway.remember(&format!("check {id}"), &format!("400 {} {number}", call.field("phone")));
             json!({
-                "status": "OK", "status_code": 100, "check_id": id, "call_phone": "78005008275",
-                "call_phone_pretty": "+7 (800) 500-8275", "call_phone_html": "<a href=\"callto:78005008275\">+7 (800) 500-8275</a>",
+                "status": "OK", "status_code": 100, "check_id": id, "call_phone": number,
+                "call_phone_pretty": number, "call_phone_html": format!("<a href=\"callto:{number}\">{number}</a>"),
             })
         }
         "/callcheck/status" => {
-            let phone = call.field("check_id").trim_start_matches("202601-");
-            let state = gateway.recall(&format!("call {phone}")).unwrap_or_else(|| "402".into());
+            let state = gateway.recall(&format!("check {}", call.field("check_id")));
+            let state = state
+                .as_deref()
+                .and_then(|call| call.split(' ').next())
+                .unwrap_or("402");
             json!({ "status": "OK", "status_code": 100, "check_status": state, "check_status_text": "" })
         }
         "/my/balance" => json!({ "status": "OK", "status_code": 100, "balance": balance(gateway) }),
