@@ -30,9 +30,12 @@ struct Written {
 }
 
 impl ClaimsFile {
-    /// Beside the state at `state`. Its name does not begin with that of the state, so that a copy of `state.db*` does not take it along.
+    /// Beside the state at `state`; a state in memory has none. Its name does not begin with that of the state, so that a copy of `state.db*` does not take it along.
     pub fn beside(state: &Path) -> Option<Self> {
-        let name = state.file_name()?.to_str().filter(|name| !name.starts_with(':'))?;
+        let name = state
+            .file_name()?
+            .to_str()
+            .filter(|name| !name.starts_with(':') && !name.starts_with("file:"))?;
         Some(Self {
             path: state.with_file_name(format!("claims-of-{name}")),
             written: Mutex::default(),
