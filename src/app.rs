@@ -9,17 +9,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::cabinet::{Cabinet, CabinetConfig, Source, ViewError, Wish};
+use crate::cabinet::{Cabinet, CabinetConfig, CallTimes};
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::entropy::Entropy;
 use crate::http::{App, Demo, Edge, Inherited, Rooms, Server, connections_that_fit, serve_admin};
 use crate::keys::{Keys, Secrets};
-use crate::model::Guest;
+use crate::model::{AccountBinding, Guest};
 use crate::partner::{Partner, Rules, Tools};
 use crate::probonus::ProBonus;
-use crate::sign_in::{AccountProbe, AccountState, SignIn, rekey_guests};
+use crate::sign_in::{AccountProbe, SignIn, rekey_guests};
 use crate::store::{LedgerFound, Store, StoreError};
 use crate::telemetry;
 use time::Timekeeper;
@@ -173,11 +173,16 @@ async fn rooms(
             // Of the calls that ProBonus takes at once, watching needs one in so many at most: a call takes a fraction of a second.
             looks_per_second: config.probonus.max_concurrency,
             fetch_time: config.probonus.timeout * 2 + Duration::from_millis(500),
+            sign_up_call: CallTimes {
+                timeout: config.probonus.timeout,
+                late_effect: config.probonus.late_effect,
+            },
         },
         probonus.clone(),
         store.clone(),
         keys.clone(),
         clock.clone(),
+        entropy.clone(),
     );
     let partner = Partner::start(
         Rules {
@@ -202,10 +207,7 @@ async fn rooms(
         keys,
         clock.clone(),
         entropy.clone(),
-        Arc::new(Probe {
-            cabinet: cabinet.clone(),
-            probonus: probonus.clone(),
-        }),
+        Arc::new(Probe(cabinet.clone())),
     );
     let app = App::new(Rooms {
         own_origins: config.own_origins(),
@@ -241,29 +243,13 @@ async fn load_keys(config: &Config, store: &Store, clock: &Clock, entropy: &Entr
     Ok(keys)
 }
 
-/// Signing in asks whether there is an account. ProBonus must say so now; what it said before it fell silent does not count.
-struct Probe {
-    cabinet: Arc<Cabinet>,
-    probonus: Arc<ProBonus>,
-}
+/// Signing in asks which account there is.
+struct Probe(Arc<Cabinet>);
 
 #[async_trait]
 impl AccountProbe for Probe {
-    async fn account_state(&self, guest: &Guest, deadline: Deadline) -> AccountState {
-        // Through the cabinet, so that the first screen finds the account there.
-        let shown = self.cabinet.profile(guest, Wish { renew: true, deadline }).await;
-        let found = match shown.map(|shown| shown.source) {
-            Ok(Source::Miss | Source::Coalesced) => return AccountState::Active,
-            // The cabinet asks again only so often.
-            Ok(Source::Hit) => self.probonus.find_by_phone(&guest.phone, deadline).await,
-            Err(ViewError::AccountAbsent) => return AccountState::Absent,
-            Ok(Source::Stale) | Err(_) => return AccountState::Unresolved,
-        };
-        match found {
-            Ok(Some(_)) => AccountState::Active,
-            Ok(None) => AccountState::Absent,
-            Err(_) => AccountState::Unresolved,
-        }
+    async fn account_behind(&self, guest: &Guest, deadline: Deadline) -> AccountBinding {
+        self.0.account_behind(guest, deadline).await
     }
 }
 

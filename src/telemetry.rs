@@ -67,6 +67,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "cabinet_rows_removed_total",
         "Rows removed from the store because they are over",
     ),
+    (
+        "cabinet_account_changes_total",
+        "Numbers behind which there is another account than before, or none any more",
+    ),
     ("cabinet_sign_in_total", "Events of signing in"),
     ("cabinet_store_seconds", "Time of one statement of the store"),
     (

@@ -2,24 +2,32 @@
 #![allow(dead_code, reason = "each measurement uses its own part")]
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use guest_cabinet::cabinet::{Cabinet, CabinetConfig, Wish};
+use guest_cabinet::cabinet::{Cabinet, CabinetConfig, CallTimes, Wish};
 use guest_cabinet::clock::{Clock, Deadline};
 use guest_cabinet::config::{Config, read_sources};
 use guest_cabinet::entropy::Entropy;
 use guest_cabinet::keys::Keys;
-use guest_cabinet::model::{Guest, GuestKey, Phone};
+use guest_cabinet::model::{AccountBinding, AccountId, Guest, GuestKey, OpenSession, Phone, SessionId};
 use guest_cabinet::probonus::ProBonus;
-use guest_cabinet::store::Store;
+use guest_cabinet::store::{Store, account_subject};
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
+use secrecy::ExposeSecret;
+
+const SECRET: &str = "a master secret for benches of enough bytes";
+
+fn bench_keys() -> &'static Keys {
+    static KEYS: OnceLock<Keys> = OnceLock::new();
+    KEYS.get_or_init(|| Keys::derive(&SECRET.into(), None, Entropy::system()))
+}
 
 /// What it says of each guest besides the id.
 const ACCOUNT: &str = r#","firstName":"Анна","lastName":"Смирнова","birthday":"1990-04-12","gender":"female","email":"anna@example.ru","balance":125000,"turnover":1500000,"level":{"name":"Гость","bonusPercent":5}}"#;
@@ -75,7 +83,7 @@ fn told(asked: &hyper::Uri) -> String {
 pub fn config(probonus: &Everybody, more: &str) -> Config {
     let mut sources = read_sources(None, std::iter::empty());
     let settings = format!(
-        "secret = \"a master secret for benches of enough bytes\"\n[probonus]\nurl = \"{}\"\ntoken = \"t\"\nmax_concurrency = 256\n\
+        "secret = \"{SECRET}\"\n[probonus]\nurl = \"{}\"\ntoken = \"t\"\nmax_concurrency = 256\n\
          [delivery]\ngateways = [\"webhook\"]\n[delivery.webhook]\nurl = \"http://127.0.0.1:9/\"\nsecret = \"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"\n{more}",
         probonus.url
     );
@@ -87,6 +95,7 @@ pub fn config(probonus: &Everybody, more: &str) -> Config {
 pub fn room(config: &Config, store: Arc<Store>, clock: &Clock) -> Arc<Cabinet> {
     let entropy = Entropy::system();
     let keys = Arc::new(Keys::derive(&config.secret, None, entropy.clone()));
+    assert_eq!(config.secret.expose_secret(), SECRET, "guests are keyed by it");
     let probonus = ProBonus::new(&config.probonus, config.time_zone.clone(), clock.clone(), entropy);
     let room = CabinetConfig {
         looks_per_second: 32,
@@ -96,8 +105,13 @@ pub fn room(config: &Config, store: Arc<Store>, clock: &Clock) -> Arc<Cabinet> {
         time_zone: config.time_zone.clone(),
         day_start: config.business_day_start,
         fetch_time: Duration::from_secs(10),
+        sign_up_call: CallTimes {
+            timeout: config.probonus.timeout,
+            late_effect: config.probonus.late_effect,
+        },
     };
-    Cabinet::start(room, Arc::new(probonus.expect("a client")), store, keys, clock.clone())
+    let probonus = Arc::new(probonus.expect("a client"));
+    Cabinet::start(room, probonus, store, keys, clock.clone(), Entropy::system())
 }
 
 /// A store in a file of `folder`: what is kept there does not count as memory.
@@ -110,10 +124,13 @@ pub async fn store(folder: &tempfile::TempDir) -> Arc<Store> {
 pub fn guest(number: u64) -> Guest {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
-    Guest {
-        key: GuestKey(key),
-        phone: Phone::from_e164(&format!("+7916{number:07}")).expect("a phone"),
-    }
+    let phone = format!("7916{number:07}");
+    // Everybody's account has the number as its id, and their session was opened under it.
+    let account = AccountId::parse(&phone).expect("an id");
+    let account = AccountBinding::Account(account_subject(bench_keys(), &account));
+    let session = OpenSession::new(SessionId(uuid::Uuid::from_u128(number.into())), account);
+    let phone = Phone::from_e164(&format!("+{phone}")).expect("a phone");
+    Guest::new(GuestKey(key), phone).with_session(session)
 }
 
 pub fn wish() -> Wish {

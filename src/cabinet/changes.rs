@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Cabinet;
-use crate::model::{Guest, GuestKey};
-use crate::store::{Generation, Heard, Hint, StoreError, Subject};
+use crate::keys::Tag;
+use crate::model::{AccountId, Guest, GuestKey};
+use crate::store::{Generation, Heard, Hint, StoreError, Subject, account_subject};
 
 /// A write that could not be noted is noted as soon as the store is back; it is tried this often.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -14,41 +15,56 @@ const AGAIN: Duration = Duration::from_secs(1);
 const GIVE_UP: Duration = Duration::from_mins(10);
 
 impl Cabinet {
-    /// A write happened for this guest: on every replica what was asked for before is outdated.
-    pub(super) async fn changed(self: &Arc<Self>, guest: &Guest) {
-        let moved = self.move_generations(guest.key).await;
-        self.outdate(guest, moved);
+    /// A write happened for this guest: on every replica what was asked for before is outdated, for everybody who shares the account.
+    pub(super) async fn changed(self: &Arc<Self>, guest: &Guest, account: Option<&AccountId>) {
+        let account = account.map(|account| account_subject(&self.keys, account));
+        let subjects: Vec<Subject> = account
+            .map(Subject::Account)
+            .into_iter()
+            .chain([Subject::Guest(guest.key)])
+            .collect();
+        let moved = self.store.move_generations(&subjects, self.clock.now_us()).await;
+        self.outdate_after(guest, account, subjects, moved);
     }
 
-    /// A write moved the guest's generation, or would have: what is in memory of before goes.
-    pub(super) fn outdate(self: &Arc<Self>, guest: &Guest, moved: Result<Generation, StoreError>) {
-        self.guests.slots(guest.key).outdate(moved.as_ref().ok().copied());
+    /// A write moved the generations of `subjects`, or would have: what is in memory of before goes.
+    pub(super) fn outdate_after(
+        self: &Arc<Self>,
+        guest: &Guest,
+        account: Option<Tag>,
+        subjects: Vec<Subject>,
+        moved: Result<Generation, StoreError>,
+    ) {
+        self.outdate_written(guest.key, account, moved.as_ref().ok().copied());
         if moved.is_err() {
             tracing::warn!("a write could not be noted in the store; other replicas hear of it when the store is back");
-            self.tasks.spawn(note_later(self.clone(), guest.key));
+            self.tasks.spawn(note_later(self.clone(), guest.key, account, subjects));
         }
     }
 
-    async fn move_generations(&self, guest: GuestKey) -> Result<Generation, StoreError> {
-        let account = self.guests.account(&guest).map(Subject::Account);
-        let subjects: Vec<Subject> = account.into_iter().chain([Subject::Guest(guest)]).collect();
-        self.store.move_generations(&subjects, self.clock.now_us()).await
+    /// What this process has in memory of the guest and of whoever shares the account.
+    fn outdate_written(&self, guest: GuestKey, account: Option<Tag>, written: Option<Generation>) {
+        self.guests.slots(guest).outdate(written);
+        for owner in account.iter().flat_map(|account| self.guests.owners(account)) {
+            self.outdate(owner, written);
+        }
+    }
+
+    fn outdate(&self, guest: GuestKey, written: Option<Generation>) {
+        if let Some(slots) = self.guests.present(&guest) {
+            slots.outdate(written);
+        }
+        self.watching.nudge(guest);
     }
 
     fn heard(&self, hint: Hint) {
-        let outdate = |guest: GuestKey, written: Generation| {
-            if let Some(slots) = self.guests.present(&guest) {
-                slots.outdate(Some(written));
-            }
-            self.watching.nudge(guest);
-        };
         match hint {
-            Hint::GuestWritten(guest, written) => outdate(guest, written),
+            Hint::GuestWritten(guest, written) => self.outdate(guest, Some(written)),
             Hint::AccountWritten(account, written) => {
                 // First noted, then looked for: whoever learns meanwhile whose the account is finds one or the other.
                 self.guests.note_account_written(written);
-                if let Some(guest) = self.guests.owner(&account) {
-                    outdate(guest, written);
+                for guest in self.guests.owners(&account) {
+                    self.outdate(guest, Some(written));
                 }
             }
             Hint::SessionEnded(_) => {}
@@ -56,12 +72,12 @@ impl Cabinet {
     }
 }
 
-async fn note_later(room: Arc<Cabinet>, guest: GuestKey) {
+async fn note_later(room: Arc<Cabinet>, guest: GuestKey, account: Option<Tag>, subjects: Vec<Subject>) {
     let noted = async {
         loop {
             tokio::time::sleep(AGAIN).await;
-            if let Ok(written) = room.move_generations(guest).await {
-                room.guests.slots(guest).outdate(Some(written));
+            if let Ok(written) = room.store.move_generations(&subjects, room.clock.now_us()).await {
+                room.outdate_written(guest, account, Some(written));
                 return;
             }
         }

@@ -59,9 +59,9 @@ impl View for CheckSeen {
     async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, id: &CheckId, wish: Wish) -> Result<KeptCheck, ViewError> {
         let account = cabinet.account_id(guest, wish).await?;
         let listed = cabinet.history_names(guest, id, wish.deadline).await;
-        let slots = cabinet.guests.slots(guest.key);
+        let views = cabinet.guests.views(guest);
         let named = listed == Ok(true);
-        if !named && !slots.lookups.allows(cabinet.clock.steady_us()) {
+        if !named && !views.lookups.allows(cabinet.clock.steady_us()) {
             return Err(ViewError::NotFound);
         }
         let asked = cabinet.probonus.check_asked_by(&account, named, id, wish.deadline);
@@ -108,13 +108,17 @@ impl Cabinet {
     /// See [`ViewError`]; whatever is not proven to be this guest's is [`ViewError::NotFound`].
     pub async fn check(self: &Arc<Self>, guest: &Guest, id: &CheckId, wish: Wish) -> Result<Shown, ViewError> {
         // Without an account there is no history to look into, and the guest should hear that.
-        let account = self.account_seen(guest, Wish { renew: false, ..wish }).await;
-        if let Err(error @ ViewError::AccountAbsent) = account.map(drop) {
-            return Err(error);
+        let mut reader = self.begin_reading(guest, Wish { renew: false, ..wish }).await?;
+        loop {
+            let slot = self.guests.views(&reader.guest).check(id);
+            let (account, check) = tokio::join!(
+                self.account_beside(&reader.guest, Wish { renew: false, ..wish }),
+                self.find(&reader.guest, &slot, id, wish)
+            );
+            if let Some((found, source)) = self.beside_account(&mut reader, account, check).await? {
+                debug_assert_eq!(found.filled.value.check.id, *id);
+                return Ok(found.filled.value.ready.shown(found.source.beside(source)));
+            }
         }
-        let slots = self.guests.slots(guest.key);
-        let found = self.find(guest, &slots.check(id), id, wish).await?;
-        debug_assert_eq!(found.filled.value.check.id, *id);
-        Ok(found.filled.value.ready.shown(found.source))
     }
 }

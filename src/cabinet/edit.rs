@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Cabinet, Ready, Source, ViewError, Wish};
+use super::{Cabinet, Ready, ViewError, Wish};
 use crate::clock::{Deadline, micros};
 use crate::keys::Tag;
 use crate::model::{AccountId, Guest, Profile, ProfileEdit};
@@ -85,7 +85,7 @@ impl Cabinet {
             }
         };
         let shown = match written.unsure {
-            None => self.to_be_shown(&account, edit).await,
+            None => self.accounts.shown_edits.to_be_shown(&account, edit).await,
             Some(_) => None,
         };
         let subjects = [Subject::Account(account), Subject::Guest(guest.key)];
@@ -93,7 +93,7 @@ impl Cabinet {
             .store
             .finish_edit(&lease, shown.as_ref(), &subjects, self.clock.now_us())
             .await;
-        self.outdate(guest, finished);
+        self.outdate_after(guest, Some(account), subjects.to_vec(), finished);
         self.read_back(guest, edit, written, deadline).await
     }
 
@@ -107,14 +107,10 @@ impl Cabinet {
         deadline: Deadline,
     ) -> Result<Outcome, ViewError> {
         // A write looks first: what was asked for before it was our turn may be of before somebody else's write.
-        self.guests.slots(guest.key).account().ask_anew();
-        let found = self.account_seen(guest, Wish { renew: true, deadline }).await?;
-        if found.source == Source::Stale {
-            return Err(ViewError::Unavailable { retry_after_s: 1 });
-        }
-        let seen = &found.filled.value;
+        let found = self.account_before_write(guest, deadline).await?;
+        let seen = &found.value;
         if seen.id != *known {
-            return Err(ViewError::InProgress);
+            return Err(ViewError::InProgress { retry_after_s: 1 });
         }
         if seen.blocked {
             return Err(ViewError::AccountBlocked);
@@ -131,7 +127,7 @@ impl Cabinet {
         let unsure = match self.probonus.update(&seen.id, &guest.phone, edit, deadline).await {
             Ok(()) => {
                 let written = &self.guests.slots(guest.key).written;
-                written.edited(edit, self.clock.steady_us());
+                written.edited(&seen.id, edit, self.clock.steady_us());
                 None
             }
             Err(UpstreamError::Refused { .. }) => return Err(ViewError::Refused),
@@ -180,7 +176,7 @@ impl Cabinet {
                 return Ok(lease);
             }
             if deadline.remaining() <= pause {
-                return Err(ViewError::InProgress);
+                return Err(ViewError::InProgress { retry_after_s: 1 });
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

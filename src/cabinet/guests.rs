@@ -1,6 +1,6 @@
-//! The slots of all guests in memory, bounded by what they hold.
+//! What is in memory of all guests, bounded by what they hold.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,13 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use super::checks::{CheckSeen, Lookups};
 use super::history::{HistorySeen, WholeHistorySeen};
 use super::home::HomeSeen;
+use super::owners::{Owners, Place};
 use super::reading::View;
 use super::slot::Slot;
 use super::views::{AccountSeen, BalanceSeen};
 use super::written::Written;
 use crate::keys::Tag;
-use crate::model::{CheckId, GuestKey};
+use crate::model::{AccountBinding, CheckId, Guest, GuestKey};
 use crate::store::Generation;
 
 /// Checks of one guest that are remembered.
@@ -26,70 +27,99 @@ const CHECKS: usize = 32;
 /// What the room for one guest holds, in bytes. Who has more in memory counts as several guests.
 const ROOM: usize = 16 * 1024;
 
-/// What one guest has in memory.
+/// What one guest has in memory: which account their phone has, and what is known of that.
 #[derive(Default)]
 pub(super) struct GuestSlots {
     account: Slot<AccountSeen>,
+    views: Mutex<Arc<AccountViews>>,
+    pub written: Written,
+    /// Since when ProBonus has said that the account known before is gone; 0: it has not.
+    pub gone_since_us: AtomicI64,
+    /// For how many guests this one counts.
+    rooms: AtomicU64,
+}
+
+/// What a guest sees of one account. Another account behind their phone has views of its own.
+#[derive(Default)]
+pub(super) struct AccountViews {
+    /// The keyed hash of the account; views of none are nobody's and not kept.
+    account: Option<Tag>,
     balance: Slot<BalanceSeen>,
     history: Slot<HistorySeen>,
     whole_history: Slot<WholeHistorySeen>,
     checks: Mutex<BTreeMap<CheckId, Arc<Slot<CheckSeen>>>>,
     pub home: HomeSeen,
-    pub written: Written,
     pub lookups: Lookups,
-    /// The keyed hash of the guest's account, once it is known.
-    subject: Mutex<Option<Tag>>,
-    /// For how many guests this one counts.
-    rooms: AtomicU64,
 }
 
-/// One of a guest's slots; keeps all of them.
-pub(super) struct Part<V> {
-    slots: Arc<GuestSlots>,
-    part: fn(&GuestSlots) -> &Slot<V>,
+/// One slot of several; keeps all of them.
+pub(super) struct Part<S, V> {
+    whole: Arc<S>,
+    part: fn(&S) -> &Slot<V>,
 }
 
-impl<V> Deref for Part<V> {
+impl<S, V> Deref for Part<S, V> {
     type Target = Slot<V>;
 
     fn deref(&self) -> &Slot<V> {
-        (self.part)(&self.slots)
+        (self.part)(&self.whole)
     }
 }
 
-impl<V> Clone for Part<V> {
+impl<S, V> Clone for Part<S, V> {
     fn clone(&self) -> Self {
-        let slots = self.slots.clone();
-        Self { slots, ..*self }
+        let whole = self.whole.clone();
+        Self { whole, ..*self }
     }
 }
 
 impl GuestSlots {
-    pub fn account(self: Arc<Self>) -> Part<AccountSeen> {
+    pub fn account(self: Arc<Self>) -> Part<Self, AccountSeen> {
         Part {
-            slots: self,
+            whole: self,
             part: |slots| &slots.account,
         }
     }
 
-    pub fn balance(self: Arc<Self>) -> Part<BalanceSeen> {
+    /// The keyed hash of the account whose views are in memory.
+    fn owned(&self) -> Option<Tag> {
+        lock(&self.views).account
+    }
+
+    /// A write moved the guest's generation; `None`: which one it is cannot be told. Checks stay: what was eaten does not change.
+    pub fn outdate(&self, written: Option<Generation>) {
+        self.account.outdate(written);
+        let views = lock(&self.views).clone();
+        views.balance.outdate(written);
+        views.history.outdate(written);
+        views.whole_history.outdate(written);
+    }
+
+    /// Bytes it takes, about.
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.account.weight(View::weight) + lock(&self.views).weight()
+    }
+}
+
+impl AccountViews {
+    pub fn balance(self: Arc<Self>) -> Part<Self, BalanceSeen> {
         Part {
-            slots: self,
-            part: |slots| &slots.balance,
+            whole: self,
+            part: |views| &views.balance,
         }
     }
 
-    pub fn history(self: Arc<Self>) -> Part<HistorySeen> {
+    pub fn history(self: Arc<Self>) -> Part<Self, HistorySeen> {
         Part {
-            slots: self,
-            part: |slots| &slots.history,
+            whole: self,
+            part: |views| &views.history,
         }
     }
 
-    pub fn whole_history(self: Arc<Self>) -> Part<WholeHistorySeen> {
+    pub fn whole_history(self: Arc<Self>) -> Part<Self, WholeHistorySeen> {
         Part {
-            slots: self,
-            part: |slots| &slots.whole_history,
+            whole: self,
+            part: |views| &views.whole_history,
         }
     }
 
@@ -105,19 +135,9 @@ impl GuestSlots {
         checks.entry(id.clone()).or_default().clone()
     }
 
-    /// A write moved the guest's generation; `None`: which one it is cannot be told. Checks stay: what was eaten does not change.
-    pub fn outdate(&self, written: Option<Generation>) {
-        self.account.outdate(written);
-        self.balance.outdate(written);
-        self.history.outdate(written);
-        self.whole_history.outdate(written);
-    }
-
-    /// Bytes it takes, about.
     fn weight(&self) -> usize {
         let checks: usize = lock(&self.checks).values().map(|slot| slot.weight(View::weight)).sum();
         size_of::<Self>()
-            + self.account.weight(View::weight)
             + self.balance.weight(View::weight)
             + self.history.weight(View::weight)
             + self.whole_history.weight(View::weight)
@@ -130,8 +150,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whose an account is, by its keyed hash: partners' operations name accounts.
-type Owners = Arc<Mutex<HashMap<Tag, GuestKey, RandomState>>>;
+fn place(slots: &Arc<GuestSlots>) -> Place {
+    Arc::as_ptr(slots).addr()
+}
 
 /// A guest weighs as many rooms as they take.
 #[derive(Clone)]
@@ -151,11 +172,8 @@ impl Lifecycle<GuestKey, Arc<GuestSlots>> for Leaving {
     type RequestState = ();
 
     fn on_evict(&self, (): &mut (), guest: GuestKey, slots: Arc<GuestSlots>) {
-        if let Some(account) = lock(&slots.subject).take() {
-            let mut owners = lock(&self.0);
-            if owners.get(&account) == Some(&guest) {
-                owners.remove(&account);
-            }
+        if let Some(account) = slots.owned() {
+            self.0.remove(&account, guest, place(&slots));
         }
     }
 }
@@ -198,28 +216,53 @@ impl Guests {
         }
     }
 
-    /// Remembers whose the account is, for as long as its guest is in memory.
-    pub fn owns(&self, account: Tag, guest: GuestKey) {
-        let slots = self.slots(guest);
-        let mut known = lock(&slots.subject);
-        if *known == Some(account) {
-            return;
-        }
-        let mut owners = lock(&self.owners);
-        if let Some(former) = known.replace(account) {
-            owners.remove(&former);
-        }
-        owners.insert(account, guest);
-        drop((known, owners));
-        // Fallen out meanwhile: nobody else would take it back.
-        if !self.slots.contains_key(&guest) {
-            lock(&self.owners).remove(&account);
+    /// The views of the account that the guest's session was opened under.
+    pub fn views(&self, guest: &Guest) -> Arc<AccountViews> {
+        match guest.account {
+            AccountBinding::Account(account) => self.views_of(guest.key, account),
+            AccountBinding::Unknown | AccountBinding::Absent => Arc::default(),
         }
     }
 
-    /// The guest's account, when it is known.
+    /// The views of this account behind the guest's phone. Those of a former one are forgotten; whoever writes the account finds its guest
+    /// from now on.
+    pub fn views_of(&self, guest: GuestKey, account: Tag) -> Arc<AccountViews> {
+        let slots = self.slots(guest);
+        let mut views = lock(&slots.views);
+        if views.account == Some(account) {
+            return views.clone();
+        }
+        let place = place(&slots);
+        if let Some(former) = views.account {
+            self.owners.remove(&former, guest, place);
+        }
+        let account_views = AccountViews {
+            account: Some(account),
+            ..AccountViews::default()
+        };
+        *views = Arc::new(account_views);
+        self.owners.add(account, guest, place);
+        let found = views.clone();
+        drop(views);
+        // Fallen out meanwhile: nobody else would take it back.
+        if self.slots.peek(&guest).is_none_or(|now| !Arc::ptr_eq(&now, &slots)) {
+            self.owners.remove(&account, guest, place);
+        }
+        found
+    }
+
+    /// The account whose views are in memory.
     pub fn account(&self, guest: &GuestKey) -> Option<Tag> {
-        *lock(&self.present(guest)?.subject)
+        self.present(guest)?.owned()
+    }
+
+    /// Forgets the views of whatever account was behind the guest's phone.
+    pub fn forget_views(&self, guest: GuestKey) {
+        let Some(slots) = self.present(&guest) else { return };
+        let former = std::mem::take(&mut *lock(&slots.views));
+        if let Some(account) = former.account {
+            self.owners.remove(&account, guest, place(&slots));
+        }
     }
 
     /// Weighs the guest anew after something was filled.
@@ -240,9 +283,9 @@ impl Guests {
         self.slots.peek(guest)
     }
 
-    /// Whose an account is.
-    pub fn owner(&self, account: &Tag) -> Option<GuestKey> {
-        lock(&self.owners).get(account).copied()
+    /// Everybody in memory whose account it is.
+    pub fn owners(&self, account: &Tag) -> Vec<GuestKey> {
+        self.owners.of(account)
     }
 
     /// Notes that some account was written.

@@ -166,29 +166,35 @@ impl Cabinet {
             Some(cursor) => Some(self.read_cursor(guest, query, cursor)?),
             None => None,
         };
+        let mut reader = self.begin_reading(guest, wish).await?;
+        loop {
+            let (account, page) = tokio::join!(
+                self.account_beside(&reader.guest, wish),
+                self.page_seen(&reader.guest, query, after.as_ref(), wish)
+            );
+            if let Some((shown, source)) = self.beside_account(&mut reader, account, page).await? {
+                let source = shown.source.beside(source);
+                return Ok(Shown { source, ..shown });
+            }
+        }
+    }
+
+    async fn page_seen(
+        self: &Arc<Self>,
+        guest: &Guest,
+        query: &Query,
+        after: Option<&Place>,
+        wish: Wish,
+    ) -> Result<Shown, ViewError> {
         if query.from.is_some_and(|from| from < self.usual_from()) {
             let found = self.whole_history_seen(guest, wish).await?;
-            return Ok(self.page_shown(
-                guest,
-                &found.filled,
-                |seen| &seen.entries,
-                query,
-                after.as_ref(),
-                found.source,
-            ));
+            return Ok(self.page_shown(guest, &found.filled, |seen| &seen.entries, query, after, found.source));
         }
         let found = self.history_seen(guest, wish).await?;
         if *query == Query::default() {
             return Ok(found.filled.value.first_page.shown(found.source));
         }
-        Ok(self.page_shown(
-            guest,
-            &found.filled,
-            |seen| &seen.entries,
-            query,
-            after.as_ref(),
-            found.source,
-        ))
+        Ok(self.page_shown(guest, &found.filled, |seen| &seen.entries, query, after, found.source))
     }
 
     fn page_shown<V>(
@@ -209,7 +215,7 @@ impl Cabinet {
         guest: &Guest,
         wish: Wish,
     ) -> Result<Found<HistorySeen>, ViewError> {
-        let slot = self.guests.slots(guest.key).history();
+        let slot = self.guests.views(guest).history();
         self.find(guest, &slot, &(), wish).await
     }
 
@@ -218,7 +224,7 @@ impl Cabinet {
         guest: &Guest,
         wish: Wish,
     ) -> Result<Found<WholeHistorySeen>, ViewError> {
-        let slot = self.guests.slots(guest.key).whole_history();
+        let slot = self.guests.views(guest).whole_history();
         self.find(guest, &slot, &(), wish).await
     }
 

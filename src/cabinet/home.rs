@@ -68,16 +68,39 @@ impl Cabinet {
     /// # Errors
     /// See [`ViewError`]; only when there is nothing at all to show.
     pub async fn home(self: &Arc<Self>, guest: &Guest, wish: Wish) -> Result<Shown, ViewError> {
-        let (account, balance, history) = tokio::join!(
-            self.account_seen(guest, wish),
-            self.balance_seen(guest, wish),
-            self.history_seen(guest, wish),
-        );
+        let mut reader = self.begin_reading(guest, wish).await?;
+        loop {
+            let (account, balance, history) = tokio::join!(
+                self.account_behind_phone(&reader.guest, wish),
+                self.balance_seen(&reader.guest, wish),
+                self.history_seen(&reader.guest, wish),
+            );
+            let changed = [balance.as_ref().err(), history.as_ref().err()].contains(&Some(&ViewError::AccountChanged));
+            let account = match self.own(&mut reader, account).await {
+                Ok(Some(account)) => Ok(account),
+                Err(error) if error.may_show_last() => Err(error),
+                Ok(None) => continue,
+                Err(error) => return Err(error),
+            };
+            if !changed {
+                return self.home_of(&reader.guest, account, balance, history);
+            }
+            self.read_anew(&mut reader, false).await?;
+        }
+    }
+
+    fn home_of(
+        &self,
+        guest: &Guest,
+        account: Result<Found<AccountSeen>, ViewError>,
+        balance: Result<Found<BalanceSeen>, ViewError>,
+        history: Result<Found<HistorySeen>, ViewError>,
+    ) -> Result<Shown, ViewError> {
         if let (Ok(account), Ok(balance), Ok(history)) = (&account, &balance, &history) {
             let of = [account.filled.serial, balance.filled.serial, history.filled.serial];
             let source = worse(worse(account.source, balance.source), history.source);
-            let slots = self.guests.slots(guest.key);
-            if let Some(ready) = slots.home.made_of(of) {
+            let views = self.guests.views(guest);
+            if let Some(ready) = views.home.made_of(of) {
                 return Ok(Shown { ready, source });
             }
             let as_of_us = account
@@ -90,7 +113,7 @@ impl Cabinet {
             home.balance = Some(balance.filled.value.ready.content());
             home.recent = Some(history.filled.value.last(RECENT).to_vec());
             let ready = Ready::new(&home, as_of_us);
-            slots.home.remember(of, ready.clone());
+            views.home.remember(of, ready.clone());
             return Ok(Shown { ready, source });
         }
         part_of_home(account, balance, history)
@@ -117,7 +140,6 @@ fn part_of_home(
             home.add_account(&found.filled.value);
             add(found.filled.as_of_us, found.source);
         }
-        Err(failed @ ViewError::AccountAbsent) => return Err(failed),
         Err(failed) => {
             home.unavailable.extend(["profile", "level", "coupons"]);
             error = Some(failed);

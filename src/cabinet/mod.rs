@@ -3,6 +3,7 @@
 //! One slot per guest and view. A slot's bytes are made when it is filled and only handed out afterwards; one detached fetch runs per
 //! slot however many wait; a sealed copy goes to the store behind everybody's back. This room knows nothing of HTTP.
 
+mod accounts;
 mod card;
 mod changes;
 mod checks;
@@ -11,11 +12,14 @@ mod edit;
 mod guests;
 mod history;
 mod home;
+mod own_account;
+mod owners;
 mod reading;
 mod ready;
 mod registration;
 mod saved;
 mod shown_edits;
+mod sign_ups;
 mod slot;
 mod views;
 mod watch;
@@ -35,10 +39,12 @@ pub use history::{Page, Query};
 pub use home::Home;
 pub use ready::Ready;
 pub use registration::Consent;
+pub use sign_ups::CallTimes;
 pub use watch::{PAGES, Watch, WatchError, Watched};
 
 use crate::clock::{Clock, Deadline};
 use crate::config::{CacheConfig, ProgramConfig};
+use crate::entropy::Entropy;
 use crate::keys::Keys;
 use crate::model::GroupId;
 use crate::probonus::{ProBonus, UpstreamError};
@@ -50,6 +56,12 @@ pub enum ViewError {
     /// The guest has no account: sign up.
     #[error("there is no account")]
     AccountAbsent,
+    /// Another account is behind the phone than the one that the guest's session was opened under.
+    #[error("the session was opened under another account")]
+    SessionExpired,
+    /// The account changed while it was read; whoever waits for it reads once more.
+    #[error("the account has just changed")]
+    AccountChanged,
     /// The guest has one already.
     #[error("there is an account")]
     AccountExists,
@@ -67,7 +79,10 @@ pub enum ViewError {
     VersionMismatch,
     /// The same is under way elsewhere.
     #[error("the same is under way")]
-    InProgress,
+    InProgress {
+        /// Seconds after which to look again.
+        retry_after_s: u32,
+    },
     /// ProBonus does not take what was sent.
     #[error("ProBonus does not take the questionnaire")]
     Refused,
@@ -154,6 +169,13 @@ pub enum Source {
     Stale,
 }
 
+impl Source {
+    /// Of a view whose account came by `account`: it is no surer than that.
+    fn beside(self, account: Self) -> Self {
+        if account == Self::Stale { account } else { self }
+    }
+}
+
 /// A view as it goes out.
 #[derive(Clone, Debug)]
 pub struct Shown {
@@ -188,6 +210,8 @@ pub struct CabinetConfig {
     pub looks_per_second: usize,
     /// A detached fetch's time: more than one call of ProBonus takes with its second try.
     pub fetch_time: Duration,
+    /// The call that creates an account.
+    pub sign_up_call: CallTimes,
 }
 
 /// The room.
@@ -197,9 +221,11 @@ pub struct Cabinet {
     store: SharedStore,
     keys: Arc<Keys>,
     clock: Clock,
-    guests: guests::Guests,
+    guests: Arc<guests::Guests>,
+    accounts: accounts::Accounts,
     saver: saved::Saver,
     signing_up: registration::InProcess,
+    sign_ups: sign_ups::SignUps,
     watching: watch::Watching,
     counters: counters::Counters,
     tasks: TaskTracker,
@@ -214,12 +240,22 @@ impl Cabinet {
         store: SharedStore,
         keys: Arc<Keys>,
         clock: Clock,
+        entropy: Entropy,
     ) -> Arc<Self> {
         let stop = CancellationToken::new();
+        let guests = Arc::new(guests::Guests::new(config.cache.capacity));
         let room = Arc::new(Self {
-            guests: guests::Guests::new(config.cache.capacity),
+            accounts: accounts::Accounts::new(
+                probonus.clone(),
+                store.clone(),
+                keys.clone(),
+                clock.clone(),
+                guests.clone(),
+            ),
+            guests,
             saver: saved::Saver::start(store.clone(), keys.clone()),
             signing_up: registration::InProcess::default(),
+            sign_ups: sign_ups::SignUps::new(store.clone(), clock.clone(), entropy, config.sign_up_call),
             watching: watch::Watching::default(),
             counters: counters::Counters::default(),
             tasks: TaskTracker::new(),

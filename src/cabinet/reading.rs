@@ -13,7 +13,7 @@ use super::slot::{Ages, Current, Fetch, Filled, News, Running, Slot, Step};
 use super::{Cabinet, Shown, Source, ViewError, Wish};
 use crate::clock::{Deadline, micros};
 use crate::keys::Tag;
-use crate::model::Guest;
+use crate::model::{AccountBinding, Guest};
 use crate::store::{Checked, Generation};
 
 /// A kind of view: how it is asked for, kept, and made.
@@ -26,6 +26,9 @@ pub(super) trait View: Send + Sync + Sized + 'static {
 
     /// Which of the counted views it is.
     const COUNTED: Counted;
+
+    /// Whether it tells whose account the guest has.
+    const NAMES_ACCOUNT: bool = false;
 
     /// Its name in the store.
     fn kept_name(cabinet: &Cabinet, key: &Self::Key) -> String;
@@ -41,6 +44,11 @@ pub(super) trait View: Send + Sync + Sized + 'static {
 
     /// Bytes it takes, about.
     fn weight(&self) -> usize;
+
+    /// The account that it is of.
+    fn account(&self, guest: &Guest) -> AccountBinding {
+        guest.account
+    }
 }
 
 /// A way to one slot: as a part of its guest's, or by itself.
@@ -77,7 +85,7 @@ impl Cabinet {
         found
     }
 
-    async fn find_uncounted<V: View>(
+    pub(super) async fn find_uncounted<V: View>(
         self: &Arc<Self>,
         guest: &Guest,
         slot: &impl ToSlot<V>,
@@ -209,7 +217,7 @@ impl Cabinet {
         // Made before it is kept: it is kept under the account that it tells.
         let made = V::make(self, guest, &kept, read.as_of_us);
         if let Some(generation) = generation {
-            self.keep(guest, name, &kept, read, generation);
+            self.keep(guest, made.account(guest), name, &kept, read, generation);
         }
         Ok(self.current(guest, made, read, generation, before))
     }
@@ -227,7 +235,7 @@ impl Cabinet {
 
     /// What was read under `generation`. If it told whose account the guest has, hints of that account may have gone to nobody: then the
     /// store is asked once more.
-    fn current<V>(
+    fn current<V: View>(
         &self,
         guest: &Guest,
         value: V,
@@ -235,8 +243,14 @@ impl Cabinet {
         generation: Option<Generation>,
         before: Before,
     ) -> Current<V> {
-        let named = self.guests.account(&guest.key) != before.account;
-        let missed = named && self.guests.account_written() > generation;
+        let account = match value.account(guest) {
+            AccountBinding::Account(account) => Some(account),
+            AccountBinding::Unknown | AccountBinding::Absent => None,
+        };
+        if let Some(account) = account.filter(|_| V::NAMES_ACCOUNT) {
+            self.guests.views_of(guest.key, account);
+        }
+        let missed = account != before.account && self.guests.account_written() > generation;
         Current {
             filled: Arc::new(Filled::new(value, read.as_of_us, read.steady_us)),
             generation,

@@ -1,16 +1,13 @@
-//! Signing up: one account, however many ask at once and wherever.
+//! Signing up: one account, however many ask at once and wherever, and whatever becomes of the call.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
+use super::sign_ups::Claim;
 use super::{Cabinet, Ready, ViewError, Wish};
-use crate::clock::{Deadline, micros};
-use crate::model::{Guest, GuestKey, NewAccount};
-use crate::probonus::{Effect, NotInserted};
-
-/// A claim lasts this much longer than its request: so long nobody tries again when it is not known whether ProBonus made the account.
-const UNSURE: Duration = Duration::from_secs(5);
+use crate::clock::Deadline;
+use crate::model::{Account, AccountBinding, Guest, GuestKey, NewAccount};
+use crate::probonus::Effect;
 
 /// A guest consents to a version of a document: its id and version.
 pub type Consent = (String, String);
@@ -48,7 +45,9 @@ impl Cabinet {
         let work = async move {
             let turn = cabinet.signing_up.turn(guest.key);
             let waited = tokio::time::timeout_at(deadline.instant(), turn.lock()).await;
-            let _turn = waited.map_err(|_| ViewError::InProgress)?;
+            let _turn = waited.map_err(|_| ViewError::InProgress { retry_after_s: 1 })?;
+            // Who waited may have signed up meanwhile by another request of the same session.
+            let guest = guest.up_to_date();
             cabinet.register_now(&guest, &account, &consents, deadline).await
         };
         let span = tracing::Span::current();
@@ -63,77 +62,114 @@ impl Cabinet {
         consents: &[Consent],
         deadline: Deadline,
     ) -> Result<Ready, ViewError> {
-        let now_us = self.clock.now_us();
-        let claimed = self
-            .store
-            .claim_registration(guest.key, now_us + micros(deadline.remaining() + UNSURE), now_us)
-            .await?;
-        if !claimed {
+        let Some(claim) = self.sign_ups.claim(guest.key, deadline).await? else {
             let there = self.account_seen(guest, Wish { renew: false, deadline }).await;
-            return Err(there.map_or(ViewError::InProgress, |_| ViewError::AccountExists));
-        }
-        let registered = self.register_claimed(guest, account, consents, deadline).await;
-        // Made, or perhaps made: the claim stands until the lease is over, so that nobody makes a second one who is not shown the first.
-        if !matches!(registered, Ok(_) | Err(ViewError::InProgress)) {
-            self.store.release_registration(guest.key).await?;
-        }
-        registered
+            let error = there.map_or_else(|error| error, |_| ViewError::AccountExists);
+            return Err(match told_to(guest, error) {
+                ViewError::AccountExists => ViewError::AccountExists,
+                _ => ViewError::InProgress { retry_after_s: 1 },
+            });
+        };
+        let registered = self.register_claimed(&claim, guest, account, consents, deadline).await;
+        self.sign_ups.release(&claim, registered.is_ok()).await;
+        registered.map_err(|error| told_to(guest, error))
     }
 
     async fn register_claimed(
         self: &Arc<Self>,
+        claim: &Claim,
         guest: &Guest,
         account: &NewAccount,
         consents: &[Consent],
         deadline: Deadline,
     ) -> Result<Ready, ViewError> {
         // Asked of ProBonus itself: what was remembered may be of before another replica's registration.
-        if self.account_now(guest, deadline).await?.is_some() {
-            self.changed(guest).await;
-            return Err(ViewError::AccountExists);
+        if let Some(there) = self.accounts.look_up_before_sign_up(guest, deadline).await? {
+            self.changed(guest, Some(&there.id)).await;
+            if !claim.is_news_for(guest) {
+                return Err(ViewError::AccountExists);
+            }
+            tell_registered(guest);
+            return Ok(Ready::new(&self.profile_of(guest, &there), self.read_now().as_of_us));
         }
+        if let Some(error) = self.sign_ups.unsettled(claim) {
+            return Err(error);
+        }
+        // What a web server says about an address may look like "no such guest".
+        self.probonus.prove_presence(deadline).await?;
         self.store
             .keep_consents(guest.key, consents, self.clock.now_us())
             .await?;
+        self.sign_ups.sent(claim, guest).await?;
         let inserted = self.probonus.insert_by_template(account, deadline).await;
-        let (created, failed) = match inserted {
-            Ok(told) => (told.map(|told| account.completing(told)), None),
-            Err(NotInserted { error, over }) => match error.effect() {
-                Effect::None => return Err(error.into()),
-                Effect::Rejected => return Err(self.refused(guest, deadline).await),
+        let made = match inserted {
+            Ok(told) => told.map(|told| account.completing(told)),
+            Err(error) => match error.effect() {
+                Effect::None => {
+                    self.sign_ups.forget(claim).await;
+                    return Err(error.into());
+                }
+                Effect::Rejected => {
+                    self.sign_ups.forget(claim).await;
+                    return Err(self.refused(guest, deadline).await);
+                }
                 // Whether it was done is seen by its effect.
-                Effect::Unknown => (None, over.then_some(error)),
+                Effect::Unknown => None,
             },
         };
-        if let Some(created) = &created {
+        self.sign_ups.ended(claim).await;
+        self.show_registered(guest, made, deadline).await
+    }
+
+    /// What was just made, if it is seen.
+    async fn show_registered(
+        self: &Arc<Self>,
+        guest: &Guest,
+        made: Option<Account>,
+        deadline: Deadline,
+    ) -> Result<Ready, ViewError> {
+        if let Some(made) = &made {
             let written = &self.guests.slots(guest.key).written;
-            written.signed_up(created.clone(), self.clock.steady_us());
+            written.signed_up(made.clone(), self.clock.steady_us());
+            self.accounts.signed_up(guest, &made.id).await?;
         }
-        self.changed(guest).await;
-        let wish = Wish { renew: false, deadline };
-        let ready = match (self.account_seen(guest, wish).await, created) {
+        self.changed(guest, made.as_ref().map(|made| &made.id)).await;
+        let guest = guest.up_to_date();
+        let seen = self.account_seen(&guest, Wish { renew: false, deadline }).await;
+        let ready = match (seen, made) {
             (Ok(found), _) => found.filled.value.profile_ready.clone(),
             // ProBonus made it and then fell silent: what it has is known all the same.
-            (Err(_), Some(created)) => Ready::new(&self.profile_of(guest, &created), self.read_now().as_of_us),
-            (Err(absent), None) => {
+            (Err(_), Some(made)) => Ready::new(&self.profile_of(&guest, &made), self.read_now().as_of_us),
+            (Err(_), None) => {
                 // Nobody should hear for long that there is none: it may have been made and not be shown yet.
                 self.guests.slots(guest.key).outdate(None);
-                let failed = failed.filter(|_| absent == ViewError::AccountAbsent);
-                return Err(failed.map_or(ViewError::InProgress, ViewError::from));
+                return Err(self.sign_ups.unknown());
             }
         };
-        tracing::info!(target: "security", event = "account_registered", guest = ?guest.key);
+        tell_registered(&guest);
         Ok(ready)
     }
 
     /// Why ProBonus did not make the account: a till may have been quicker.
     async fn refused(self: &Arc<Self>, guest: &Guest, deadline: Deadline) -> ViewError {
-        match self.account_now(guest, deadline).await {
-            Ok(Some(_)) => {
-                self.changed(guest).await;
+        match self.accounts.ask(guest, deadline).await {
+            Ok(Some(there)) => {
+                self.changed(guest, Some(&there.id)).await;
                 ViewError::AccountExists
             }
             _ => ViewError::Refused,
         }
     }
+}
+
+/// Who had no account and finds one that somebody else made hears that first; their session is over, and they sign in to it.
+fn told_to(guest: &Guest, error: ViewError) -> ViewError {
+    match (guest.account, error) {
+        (AccountBinding::Absent, ViewError::SessionExpired) => ViewError::AccountExists,
+        (_, error) => error,
+    }
+}
+
+fn tell_registered(guest: &Guest) {
+    tracing::info!(target: "security", event = "account_registered", guest = ?guest.key);
 }

@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 
 use super::Cabinet;
 use crate::clock::micros;
+use crate::keys::Tag;
 use crate::keys::{Keys, Purpose};
-use crate::model::{Guest, GuestKey};
+use crate::model::{AccountBinding, Guest, GuestKey};
 use crate::store::{Generation, Known, SharedStore, ViewRow};
 
 /// Views waiting to be kept; more are dropped and counted.
@@ -127,11 +128,16 @@ impl Cabinet {
 
     /// What the store knows of a guest, with the copy of one of their views; `None` when it does not say in time.
     pub(super) async fn known(&self, guest: &Guest, view: Option<&str>) -> Option<Known> {
-        let asked = self.store.known(guest.key, self.guests.account(&guest.key), view);
+        let account = match guest.account {
+            AccountBinding::Account(account) => Some(account),
+            AccountBinding::Unknown | AccountBinding::Absent => self.guests.account(&guest.key),
+        };
+        let asked = self.store.known(guest.key, account, view);
         tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()
     }
 
-    /// The copy of a view, with the moment ProBonus said it. One of a moment yet to come is as old as what is just not fresh any more.
+    /// The copy of a view, with the moment ProBonus said it. One of a moment yet to come is as old as what is just not fresh any more. It is
+    /// shown to sessions of its own account, and to one of which nothing is known yet: that is bound to what it is shown.
     pub(super) fn opened<K: DeserializeOwned>(
         &self,
         guest: &Guest,
@@ -140,12 +146,12 @@ impl Cabinet {
         fresh_us: i64,
     ) -> Option<(K, Read)> {
         let row = known.copy.as_ref()?;
+        let account: Tag = row.account.as_slice().try_into().ok()?;
+        if ![AccountBinding::Unknown, AccountBinding::Account(account)].contains(&guest.account) {
+            return None;
+        }
         let plain = self.keys.open(Purpose::View, &bound_to(guest.key, view), &row.sealed)?;
         let kept = serde_json::from_slice(&plain).ok()?;
-        // What is shown of an account must be found when another replica tells that the account changed.
-        if let Ok(account) = row.account.as_slice().try_into() {
-            self.guests.owns(account, guest.key);
-        }
         let (now_us, steady_us) = self.clock.now_and_steady_us();
         let age_us = match now_us.saturating_sub(row.read_at_us) {
             unknown if unknown < -APART_US => fresh_us,
@@ -159,8 +165,19 @@ impl Cabinet {
         Some((kept, read))
     }
 
-    /// Leaves a view that was asked for under `generation` to be kept.
-    pub(super) fn keep(&self, guest: &Guest, view: &str, kept: &impl Serialize, read: Read, generation: Generation) {
+    /// Leaves a view of `account` that was asked for under `generation` to be kept.
+    pub(super) fn keep(
+        &self,
+        guest: &Guest,
+        account: AccountBinding,
+        view: &str,
+        kept: &impl Serialize,
+        read: Read,
+        generation: Generation,
+    ) {
+        let AccountBinding::Account(account) = account else {
+            return;
+        };
         let Ok(plain) = serde_json::to_vec(kept) else { return };
         if plain.len() > MAX_VIEW {
             metrics::counter!("cabinet_views_not_kept_total", "why" => "size").increment(1);
@@ -168,7 +185,7 @@ impl Cabinet {
         }
         self.saver.save(Save {
             guest: guest.key,
-            account: self.guests.account(&guest.key).map_or_else(Vec::new, Vec::from),
+            account: account.to_vec(),
             view: view.to_owned(),
             plain,
             read,
@@ -177,7 +194,10 @@ impl Cabinet {
     }
 }
 
-/// Removes views too old to be shown.
+/// So long after it was settled a sign-up is remembered.
+const SIGN_UP_KEPT: Duration = Duration::from_hours(24);
+
+/// Removes views too old to be shown, and sign-ups settled long ago.
 pub(super) async fn tidy(room: Arc<Cabinet>) {
     let mut beat = tokio::time::interval(BEAT);
     loop {
@@ -186,6 +206,13 @@ pub(super) async fn tidy(room: Arc<Cabinet>) {
             () = room.stop.cancelled() => return,
         }
         let now_us = room.clock.now_us();
+        let settled_before_us = now_us.saturating_sub(micros(SIGN_UP_KEPT));
+        while room
+            .store
+            .prune_sign_ups(settled_before_us, BATCH)
+            .await
+            .is_ok_and(|removed| removed >= BATCH.unsigned_abs())
+        {}
         let kept_for = micros(room.config.cache.stale_for.max(BEAT));
         let before_us = now_us.saturating_sub(kept_for);
         while room

@@ -1,12 +1,13 @@
 //! Edits that ProBonus took and may not show yet, as all replicas know them: kept sealed in the store for as long as they are to be shown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Cabinet;
 use super::written::WINDOW_US;
-use crate::keys::{Purpose, Tag};
+use crate::clock::Clock;
+use crate::keys::{Keys, Purpose, Tag};
 use crate::model::{Account, ProfileEdit};
-use crate::store::{ShownEdit, account_subject};
+use crate::store::{SharedStore, ShownEdit, account_subject};
 
 /// A store that does not answer within this is done without: ProBonus' word is shown as it is.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -16,9 +17,20 @@ fn bound_to(account: &Tag) -> Vec<u8> {
     [b"edit ", &account[..]].concat()
 }
 
-impl Cabinet {
+/// The edits to be shown.
+pub(super) struct ShownEdits {
+    store: SharedStore,
+    keys: Arc<Keys>,
+    clock: Clock,
+}
+
+impl ShownEdits {
+    pub fn new(store: SharedStore, keys: Arc<Keys>, clock: Clock) -> Self {
+        Self { store, keys, clock }
+    }
+
     /// What is to be shown after ProBonus took `edit`, on top of what it does not show yet.
-    pub(super) async fn to_be_shown(&self, account: &Tag, edit: &ProfileEdit) -> Option<ShownEdit> {
+    pub async fn to_be_shown(&self, account: &Tag, edit: &ProfileEdit) -> Option<ShownEdit> {
         if !self.store.is_shared() {
             return None;
         }
@@ -32,7 +44,7 @@ impl Cabinet {
     }
 
     /// What ProBonus tells, with what any replica wrote lately in it.
-    pub(super) async fn with_shown_edit(&self, told: Account) -> Account {
+    pub async fn with_shown_edit(&self, told: Account) -> Account {
         if !self.store.is_shared() {
             return told;
         }

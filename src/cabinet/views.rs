@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::counters::Counted;
 use super::reading::{Found, View};
 use super::{Cabinet, Ready, Shown, ViewError, Wish};
-use crate::clock::{Deadline, micros};
-use crate::model::{Account, AccountId, Balance, Coupon, Guest, Level, Money, NextLevel, Profile};
-use crate::store::account_subject;
+use crate::clock::micros;
+use crate::keys::Tag;
+use crate::model::{Account, AccountBinding, AccountId, Balance, Coupon, Guest, Level, Money, NextLevel, Profile};
 
 /// What is remembered of an account: what the guest sees of it, and little more.
 pub(super) struct AccountSeen {
     pub id: AccountId,
+    /// The keyed hash of the id.
+    pub tag: Tag,
     pub blocked: bool,
     /// The first card or other identifier that a till may read.
     pub card: Option<Box<str>>,
@@ -39,6 +41,7 @@ impl View for AccountSeen {
     type Key = ();
 
     const COUNTED: Counted = Counted::Account;
+    const NAMES_ACCOUNT: bool = true;
 
     fn kept_name(_: &Cabinet, (): &()) -> String {
         "account".into()
@@ -49,17 +52,14 @@ impl View for AccountSeen {
     }
 
     async fn ask(cabinet: &Arc<Cabinet>, guest: &Guest, (): &(), wish: Wish) -> Result<Account, ViewError> {
-        let account = cabinet.account_now(guest, wish.deadline).await?;
-        account.ok_or(ViewError::AccountAbsent)
+        cabinet.accounts.look_up_for_all(guest, wish.deadline).await
     }
 
     fn make(cabinet: &Cabinet, guest: &Guest, account: &Account, as_of_us: i64) -> Self {
-        cabinet
-            .guests
-            .owns(account_subject(&cabinet.keys, &account.id), guest.key);
         let items = Cow::Borrowed(account.coupons.as_slice());
         Self {
             id: account.id.clone(),
+            tag: cabinet.accounts.tag_of(&account.id),
             blocked: account.blocked,
             card: account.identifiers.first().map(|card| card.as_str().into()),
             profile_ready: Ready::new(&cabinet.profile_of(guest, account), as_of_us),
@@ -69,6 +69,10 @@ impl View for AccountSeen {
 
     fn weight(&self) -> usize {
         size_of::<Self>() + self.profile_ready.weight() + self.coupons_ready.weight()
+    }
+
+    fn account(&self, _: &Guest) -> AccountBinding {
+        AccountBinding::Account(self.tag)
     }
 }
 
@@ -139,17 +143,32 @@ impl Cabinet {
     /// # Errors
     /// See [`ViewError`].
     pub async fn balance(self: &Arc<Self>, guest: &Guest, wish: Wish) -> Result<Shown, ViewError> {
-        let found = self.balance_seen(guest, wish).await?;
-        Ok(found.filled.value.ready.shown(found.source))
+        let mut reader = self.begin_reading(guest, wish).await?;
+        loop {
+            let (account, balance) = tokio::join!(
+                self.account_beside(&reader.guest, wish),
+                self.balance_seen(&reader.guest, wish)
+            );
+            if let Some((found, source)) = self.beside_account(&mut reader, account, balance).await? {
+                return Ok(found.filled.value.ready.shown(found.source.beside(source)));
+            }
+        }
     }
 
+    /// The account of the guest's session.
     pub(super) async fn account_seen(
         self: &Arc<Self>,
         guest: &Guest,
         wish: Wish,
     ) -> Result<Found<AccountSeen>, ViewError> {
-        let slot = self.guests.slots(guest.key).account();
-        self.find(guest, &slot, &(), wish).await
+        let mut reader = self.begin_reading(guest, wish).await?;
+        loop {
+            let slot = self.guests.slots(guest.key).account();
+            let found = self.find(&reader.guest, &slot, &(), wish).await;
+            if let Some(found) = self.own(&mut reader, found).await? {
+                return Ok(found);
+            }
+        }
     }
 
     pub(super) async fn balance_seen(
@@ -157,37 +176,8 @@ impl Cabinet {
         guest: &Guest,
         wish: Wish,
     ) -> Result<Found<BalanceSeen>, ViewError> {
-        let slot = self.guests.slots(guest.key).balance();
+        let slot = self.guests.views(guest).balance();
         self.find(guest, &slot, &(), wish).await
-    }
-
-    /// What ProBonus has of the guest now, and what it has just taken from them and may not show yet.
-    pub(super) async fn account_now(
-        self: &Arc<Self>,
-        guest: &Guest,
-        deadline: Deadline,
-    ) -> Result<Option<Account>, ViewError> {
-        let told = match self.probonus.find_by_phone(&guest.phone, deadline).await? {
-            Some(told) => Some(self.with_shown_edit(told).await),
-            None => None,
-        };
-        let written = &self.guests.slots(guest.key).written;
-        Ok(written.shown_in(told, self.clock.steady_us()))
-    }
-
-    /// The id of the guest's account. Ids do not change, so any account that may still be shown will do.
-    pub(super) async fn account_id(self: &Arc<Self>, guest: &Guest, wish: Wish) -> Result<AccountId, ViewError> {
-        if let Some(account) = self.known_account(guest) {
-            return Ok(account);
-        }
-        let found = self.account_seen(guest, wish).await?;
-        Ok(found.filled.value.id.clone())
-    }
-
-    pub(super) fn known_account(&self, guest: &Guest) -> Option<AccountId> {
-        let slot = self.guests.slots(guest.key).account();
-        let last = slot.last(self.ages::<AccountSeen>(), self.clock.steady_us())?;
-        Some(last.value.id.clone())
     }
 
     /// What the guest sees of an account. The phone is the proven one, whatever ProBonus has.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::{Cabinet, Ready, Source, Wish};
+use super::{Cabinet, Ready, Source, ViewError, Wish};
 use crate::clock::Deadline;
-use crate::model::{Guest, GuestKey};
+use crate::model::{AccountBinding, Guest, GuestKey};
 
 /// Guests watched at once; further pages ask as pages without events do.
 const GUESTS: usize = 5000;
@@ -79,6 +79,8 @@ pub(super) struct Watching(Mutex<HashMap<GuestKey, Watcher>>);
 
 #[derive(Clone)]
 struct Watcher {
+    /// What is told is of this account, and nobody else hears it.
+    account: AccountBinding,
     news: Arc<watch::Sender<Option<Watched>>>,
     nudged: Arc<Notify>,
 }
@@ -99,10 +101,24 @@ impl Watching {
     fn leave(&self, guest: GuestKey, watcher: &Watcher) -> bool {
         let mut watchers = self.watchers();
         let alone = watcher.news.receiver_count() == 0;
-        if alone {
+        if alone && watchers.get(&guest).is_some_and(|known| known.is(watcher)) {
             watchers.remove(&guest);
         }
         alone
+    }
+
+    /// A watcher leaves whoever listens: they come back and are told of what they may see.
+    fn give_up(&self, guest: GuestKey, watcher: &Watcher) {
+        let mut watchers = self.watchers();
+        if watchers.get(&guest).is_some_and(|known| known.is(watcher)) {
+            watchers.remove(&guest);
+        }
+    }
+}
+
+impl Watcher {
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.news, &other.news)
     }
 }
 
@@ -112,24 +128,26 @@ impl Cabinet {
     /// # Errors
     /// When there are as many pages, of this guest or in all, as may be.
     pub fn watch(self: &Arc<Self>, guest: &Guest) -> Result<Watch, WatchError> {
+        let guest = guest.up_to_date();
         let mut watchers = self.watching.watchers();
-        if let Some(watcher) = watchers.get(&guest.key) {
+        if let Some(watcher) = watchers.get(&guest.key).filter(|known| known.account == guest.account) {
             if watcher.news.receiver_count() >= PAGES {
                 return Err(WatchError::TooManyPages);
             }
             return Ok(Watch(watcher.news.subscribe()));
         }
-        if watchers.len() >= GUESTS {
+        if watchers.len() >= GUESTS && !watchers.contains_key(&guest.key) {
             return Err(WatchError::Full);
         }
         let (sender, receiver) = watch::channel(None);
         let watcher = Watcher {
+            account: guest.account,
             news: Arc::new(sender),
             nudged: Arc::new(Notify::new()),
         };
         watchers.insert(guest.key, watcher.clone());
         metrics::gauge!("cabinet_watched_guests").increment(1.0);
-        let (room, guest) = (self.clone(), guest.clone());
+        let room = self.clone();
         tokio::spawn(async move { room.look_on(&guest, &watcher).await });
         Ok(Watch(receiver))
     }
@@ -139,8 +157,13 @@ impl Cabinet {
         let mut renew = false;
         let mut pause = FIRST;
         while !self.watching.leave(guest.key, watcher) {
-            if self.look(guest, watcher, renew).await {
-                pause = FIRST;
+            match self.look(guest, watcher, renew).await {
+                Ok(true) => pause = FIRST,
+                Err(ViewError::SessionExpired) => {
+                    self.watching.give_up(guest.key, watcher);
+                    break;
+                }
+                Ok(false) | Err(_) => {}
             }
             renew = true;
             tokio::select! {
@@ -152,7 +175,7 @@ impl Cabinet {
         }
         // At a stop pages still listen: they hear that it is over.
         if self.stop.is_cancelled() {
-            self.watching.watchers().remove(&guest.key);
+            self.watching.give_up(guest.key, watcher);
         }
         metrics::gauge!("cabinet_watched_guests").decrement(1.0);
     }
@@ -165,30 +188,30 @@ impl Cabinet {
     }
 
     /// Looks once; whether there was news.
-    async fn look(self: &Arc<Self>, guest: &Guest, watcher: &Watcher, renew: bool) -> bool {
+    async fn look(self: &Arc<Self>, guest: &Guest, watcher: &Watcher, renew: bool) -> Result<bool, ViewError> {
         let deadline = Deadline::within(LOOK);
         // The page waits for its first balance; whatever comes later can wait until ProBonus is better.
         let deadline = if renew { deadline.in_background() } else { deadline };
         // One look for all pages of the guest, and at most one in three seconds: a view that is merely fresh would hide what just moved.
-        let mut shown = self.balance(guest, Wish { renew, deadline }).await;
-        if shown.as_ref().is_ok_and(|shown| shown.source == Source::Stale) {
+        let guest = guest.up_to_date();
+        let mut shown = self.balance(&guest, Wish { renew, deadline }).await?;
+        if shown.source == Source::Stale {
             // Nobody waits for a look: a slow answer is waited for where a reader would be given the last one.
-            let slot = self.guests.slots(guest.key).balance();
+            let slot = self.guests.views(&guest).balance();
             slot.settled(deadline.instant()).await;
             let renew = false;
-            shown = self.balance(guest, Wish { renew, deadline }).await;
+            shown = self.balance(&guest, Wish { renew, deadline }).await?;
         }
-        let Ok(shown) = shown else { return false };
         let seen = Watched {
             ready: shown.ready,
             stale: shown.source == Source::Stale,
         };
-        watcher.news.send_if_modified(|last| {
+        Ok(watcher.news.send_if_modified(|last| {
             let news = last.as_ref().is_none_or(|last| last.id() != seen.id());
             if news {
                 *last = Some(seen);
             }
             news
-        })
+        }))
     }
 }

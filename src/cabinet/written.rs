@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::model::{Account, ProfileEdit};
+use crate::model::{Account, AccountId, ProfileEdit};
 
 /// How long it may take (µs). What it does not show by then it has made something else of.
 pub(super) const WINDOW_US: i64 = 10_000_000;
@@ -13,6 +13,8 @@ pub(super) struct Written(Mutex<Option<Box<Write>>>);
 
 struct Write {
     until_us: i64,
+    /// Of another account nothing was written.
+    account: AccountId,
     what: What,
 }
 
@@ -29,25 +31,32 @@ impl Written {
 
     /// ProBonus made this account.
     pub fn signed_up(&self, account: Account, now_us: i64) {
-        let until_us = now_us + WINDOW_US;
-        let what = What::SignedUp(account);
-        *self.last() = Some(Box::new(Write { until_us, what }));
+        let write = Write {
+            until_us: now_us + WINDOW_US,
+            account: account.id.clone(),
+            what: What::SignedUp(account),
+        };
+        *self.last() = Some(Box::new(write));
     }
 
-    /// ProBonus took this edit, on top of what it does not show yet.
-    pub fn edited(&self, edit: &ProfileEdit, now_us: i64) {
+    /// ProBonus took this edit of the account, on top of what it does not show yet.
+    pub fn edited(&self, account: &AccountId, edit: &ProfileEdit, now_us: i64) {
         let mut last = self.last();
         let what = match last
             .take()
-            .filter(|write| now_us < write.until_us)
+            .filter(|write| now_us < write.until_us && write.account == *account)
             .map(|write| write.what)
         {
             Some(What::SignedUp(account)) => What::SignedUp(edit.applied_to_account(account)),
             Some(What::Edited(earlier)) => What::Edited(earlier.followed_by(edit)),
             None => What::Edited(edit.clone()),
         };
-        let until_us = now_us + WINDOW_US;
-        *last = Some(Box::new(Write { until_us, what }));
+        let write = Write {
+            until_us: now_us + WINDOW_US,
+            account: account.clone(),
+            what,
+        };
+        *last = Some(Box::new(write));
     }
 
     /// What ProBonus tells, with the write in it. Once it is seen there, ProBonus' word is all that counts again.
@@ -55,6 +64,7 @@ impl Written {
         let mut written = self.last();
         let shown = match (written.as_deref(), told) {
             (Some(write), told) if now_us >= write.until_us => told,
+            (Some(write), Some(told)) if write.account != told.id => Some(told),
             (
                 Some(Write {
                     what: What::SignedUp(account),
@@ -85,11 +95,14 @@ impl Written {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::AccountId;
+
+    fn id() -> AccountId {
+        AccountId::parse("5012").expect("an id")
+    }
 
     fn account(name: &str) -> Account {
         Account {
-            id: AccountId::parse("5012").expect("an id"),
+            id: id(),
             group: None,
             first_name: Some(name.into()),
             last_name: None,
@@ -117,7 +130,7 @@ mod tests {
     #[test]
     fn an_edit_is_shown_until_probonus_shows_it_and_not_longer_than_the_window() {
         let written = Written::default();
-        written.edited(&edit("Аня"), 0);
+        written.edited(&id(), &edit("Аня"), 0);
         let shown = written.shown_in(Some(account("Анна")), 1).expect("an account");
         assert_eq!((shown.first_name.as_deref(), shown.email), (Some("Аня"), None));
         let there = Account {
@@ -130,11 +143,26 @@ mod tests {
             Some(account("Анна")),
             "what it says later counts"
         );
-        written.edited(&edit("Аня"), 0);
+        written.edited(&id(), &edit("Аня"), 0);
         assert_eq!(
             written.shown_in(Some(account("Анна")), WINDOW_US),
             Some(account("Анна"))
         );
+    }
+
+    #[test]
+    fn what_was_written_of_one_account_is_not_shown_in_another() {
+        let written = Written::default();
+        written.edited(&id(), &edit("Аня"), 0);
+        let other = Account {
+            id: AccountId::parse("5013").expect("an id"),
+            ..account("Борис")
+        };
+        assert_eq!(written.shown_in(Some(other.clone()), 1), Some(other.clone()));
+        assert_eq!(written.shown_in(Some(account("Анна")), 2), Some(account("Анна")));
+        written.edited(&id(), &edit("Аня"), 0);
+        written.edited(&other.id, &ProfileEdit::default(), 1);
+        assert_eq!(written.shown_in(Some(other.clone()), 2), Some(other));
     }
 
     #[test]
@@ -144,15 +172,15 @@ mod tests {
             last_name: Some(Some("Орлова".into())),
             ..ProfileEdit::default()
         };
-        written.edited(&edit("Аня"), 0);
-        written.edited(&last_name, 1);
+        written.edited(&id(), &edit("Аня"), 0);
+        written.edited(&id(), &last_name, 1);
         let shown = written.shown_in(Some(account("Анна")), 2).expect("an account");
         assert_eq!(
             (shown.first_name.as_deref(), shown.last_name.as_deref(), shown.email),
             (Some("Аня"), Some("Орлова"), None)
         );
         written.signed_up(account("Анна"), 0);
-        written.edited(&last_name, 1);
+        written.edited(&id(), &last_name, 1);
         assert_eq!(
             written.shown_in(None, 2).and_then(|shown| shown.last_name).as_deref(),
             Some("Орлова")

@@ -36,8 +36,9 @@ pub(super) async fn store(config: &Config, clock: &Clock, entropy: &Entropy, rep
     };
     let nobody = GuestKey(entropy.bytes());
     let now_us = clock.now_us();
-    let written = store.claim_registration(nobody, now_us, now_us).await;
-    let removed = store.release_registration(nobody).await;
+    let owner = entropy.bytes::<16>();
+    let written = store.claim_sign_up(nobody, &owner, now_us, now_us).await;
+    let removed = store.forget_sign_up(nobody, &owner).await;
     let shared = store.is_shared();
     let secrets = Secrets::derive(&config.secret, config.secret_previous.as_ref());
     let keys = store.read_keys(secrets, entropy).await;

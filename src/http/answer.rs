@@ -124,8 +124,12 @@ impl From<ViewError> for Problem {
             ViewError::NotFound => Self::new(ErrorCode::NotFound),
             ViewError::InvalidCursor => Self::field("cursor", super::FieldCode::InvalidFormat),
             ViewError::VersionMismatch => Self::new(ErrorCode::VersionMismatch),
-            ViewError::InProgress => Self::new(ErrorCode::OperationInProgress).retry_after(wait(1)),
+            ViewError::SessionExpired => Self::new(ErrorCode::SessionExpired),
+            ViewError::InProgress { retry_after_s } => {
+                Self::new(ErrorCode::OperationInProgress).retry_after(wait(retry_after_s))
+            }
             ViewError::Refused => Self::new(ErrorCode::ValidationFailed),
+            ViewError::AccountChanged => Self::new(ErrorCode::UpstreamUnavailable).retry_after(wait(1)),
             ViewError::Unavailable { retry_after_s } => {
                 Self::new(ErrorCode::UpstreamUnavailable).retry_after(wait(retry_after_s))
             }

@@ -76,8 +76,9 @@ async fn events(
     // Nothing can be told to whoever has no account; that ProBonus cannot be reached now is no reason not to wait for it.
     let deadline = reading.wish.deadline.at_most(PATIENCE);
     let first = Wish { renew: false, deadline };
-    if let Err(ViewError::AccountAbsent) = app.cabinet.balance(&guest.guest, first).await {
-        return Err(ViewError::AccountAbsent.into());
+    let balance = app.cabinet.balance(&guest.guest, first).await;
+    if let Err(error @ (ViewError::AccountAbsent | ViewError::SessionExpired)) = balance {
+        return Err(error.into());
     }
     let place = app.streams().try_acquire_owned().map_err(|_| WatchError::Full)?;
     let page = Page {

@@ -227,7 +227,9 @@ fn reader(app: &App, members: Members, signing_up: bool) -> Reader<'_> {
 
 /// Signs the guest up.
 ///
-/// Two at once create one account.
+/// Two at once create one account. An attempt whose outcome is not known yet is `operation_in_progress`: come again after `Retry-After`
+/// with the same form; it is answered 201 as soon as the account shows. `account_exists` although this session signed nobody up: somebody
+/// else made it, and the session is over.
 #[utoipa::path(
     post,
     path = "/api/v1/me/registration",

@@ -21,7 +21,7 @@ pub use account::{
 pub use channel::{Channel, Platform};
 pub use check::{Check, CheckItem, RestaurantRef};
 pub use email::is_email;
-pub use guest::{Guest, GuestKey, SessionId};
+pub use guest::{AccountBinding, Guest, GuestKey, OpenSession, SessionId};
 pub use ids::{AccountId, CheckId, GroupId, InvalidId, TransactionId};
 pub use mark::{mark, mark_in, marked, resembles_mark, without_marks};
 pub use money::Money;

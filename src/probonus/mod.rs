@@ -31,4 +31,3 @@ pub use operation::Operation;
 pub use reads::History;
 pub use resilience::Throttling;
 pub use sightings::Redirect;
-pub use writes::NotInserted;

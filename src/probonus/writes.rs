@@ -16,25 +16,16 @@ use crate::model::{Account, AccountId, Gender, Money, NewAccount, OutsideCheck, 
 /// The time for learning how ids are written, out of a write's own.
 const SEEING_IDS: Duration = Duration::from_secs(1);
 
-/// An account that was not made, or not for certain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotInserted {
-    /// Why, and what may have been done.
-    pub error: UpstreamError,
-    /// Whether ProBonus has said how it ended: what it has not made by now it will not make.
-    pub over: bool,
-}
-
 impl ProBonus {
     /// Creates an account by the group's template: the account, when the answer tells it. A success without one is a success.
     ///
     /// # Errors
-    /// See [`NotInserted`]; its error's effect tells whether the account may exist now.
+    /// See [`UpstreamError`]; its effect tells whether the account may exist now.
     pub async fn insert_by_template(
         &self,
         account: &NewAccount,
         deadline: Deadline,
-    ) -> Result<Option<Account>, NotInserted> {
+    ) -> Result<Option<Account>, UpstreamError> {
         let arguments = Arguments::default()
             .id("accountGroupId", account.group.as_str(), &self.ids)
             .text("phone", self.spelled(&account.phone))
@@ -44,19 +35,18 @@ impl ProBonus {
             .maybe_text("birthday", account.birthday.map(|day| day.to_string()))
             .maybe_text("gender", account.gender.map(gender_out))
             .maybe_text("email", account.email.as_deref());
-        let reply = self.calls.make(Operation::InsertByTemplate, &arguments, deadline).await;
-        let reply = reply.map_err(|error| NotInserted { error, over: false })?;
-        let told = self
-            .decide(&reply, Operation::InsertByTemplate)
-            .and_then(|verdict| match verdict {
-                Verdict::Told(answer) if answer.is_object() => {
-                    prove_phone(answer, &account.phone).map(|()| Some(answer))
-                }
-                _ => Ok(None),
-            });
-        let told = told.map_err(|error| NotInserted { error, over: true })?;
-        let account = |answer| self.read(Operation::InsertByTemplate, |context| read_account(answer, context));
-        Ok(told.and_then(|answer| account(answer).ok()))
+        let reply = self
+            .calls
+            .make(Operation::InsertByTemplate, &arguments, deadline)
+            .await?;
+        match self.decide(&reply, Operation::InsertByTemplate)? {
+            Verdict::Told(answer) if answer.is_object() => {
+                prove_phone(answer, &account.phone)?;
+                let account = self.read(Operation::InsertByTemplate, |context| read_account(answer, context));
+                Ok(account.ok())
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Changes fields of the questionnaire of this account, which is this phone's, and nothing else.

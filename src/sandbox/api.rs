@@ -119,6 +119,19 @@ impl Shared {
         world.book.accounts.get(&account).map(|account| account.phone.clone())
     }
 
+    /// Lets what was ordered before take effect, as far as its time has come.
+    pub(super) fn catch_up(&self, world: &mut World) {
+        let now_us = self.now().as_microsecond();
+        let (due, later) = std::mem::take(&mut world.late)
+            .into_iter()
+            .partition(|(due_us, _, _)| *due_us <= now_us);
+        world.late = later;
+        let due: Vec<(i64, &'static str, Arguments)> = due;
+        for (_, operation, arguments) in due {
+            self.perform(world, operation, &arguments);
+        }
+    }
+
     /// Does what the operation does.
     pub(super) fn perform(&self, world: &mut World, operation: &str, arguments: &Arguments) -> Answer {
         match operation {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::book::Account;
 use super::faults::Fault;
 use super::till::Purchase;
-use super::{Dialect, Shared, World, describe, page, people};
+use super::{Dialect, Shared, World, describe, page, people, phones};
 
 /// The longest body taken, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -24,9 +24,9 @@ const MAX_BODY: usize = 64 * 1024;
 const MOST_KOPECKS: i64 = 10_000_000_000;
 const MOST_SECONDS: i64 = 10 * 366 * 24 * 3600;
 
-type Done = Result<Value, (StatusCode, String)>;
+pub(super) type Done = Result<Value, (StatusCode, String)>;
 
-fn wrong(what: impl std::fmt::Display) -> (StatusCode, String) {
+pub(super) fn wrong(what: impl std::fmt::Display) -> (StatusCode, String) {
     (StatusCode::UNPROCESSABLE_ENTITY, what.to_string())
 }
 
@@ -100,6 +100,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, String)> {
 
 fn control(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> Done {
     let mut world = shared.world();
+    shared.catch_up(&mut world);
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match (method.as_str(), parts.as_slice()) {
         ("GET", ["sandbox"]) => Ok(state(shared, &world)),
@@ -108,6 +109,10 @@ fn control(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> Done {
         ("POST", ["sandbox", "till", "purchase"]) => purchase(shared, &mut world, &read(body)?),
         ("POST", ["sandbox", "till", "spend"]) => spend(shared, &mut world, &read(body)?),
         ("POST", ["sandbox", "till", "refund"]) => refund(shared, &mut world, &read(body)?),
+        ("POST", ["sandbox", "phones", "move"]) => phones::move_account(&mut world, &read(body)?),
+        ("POST", ["sandbox", "phones", "share"]) => phones::share(&mut world, &read(body)?),
+        ("POST", ["sandbox", "phones", "mix-up"]) => phones::mix_up(&mut world, &read(body)?),
+        ("DELETE", ["sandbox", "phones", "mix-up"]) => Ok(phones::straighten(&mut world)),
         ("POST", ["sandbox", "clock"]) => advance(shared, &read(body)?),
         ("GET", ["sandbox", "faults"]) => Ok(json!(world.faults.0)),
         ("POST", ["sandbox", "faults"]) => {
@@ -257,7 +262,7 @@ fn first() -> i64 {
     1
 }
 
-fn known(world: &World, phone: &str) -> Result<i64, (StatusCode, String)> {
+pub(super) fn known(world: &World, phone: &str) -> Result<i64, (StatusCode, String)> {
     let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
     let national = digits.strip_prefix('8').map(|rest| format!("7{rest}"));
     let found = world.book.by_phone(&digits);

@@ -25,6 +25,9 @@ pub(super) struct Fault {
     /// Seconds for `Retry-After`.
     #[serde(default)]
     pub retry_after: Option<u64>,
+    /// Seconds by the sandbox' clock for `late`.
+    #[serde(default)]
+    pub late_s: u32,
     /// How many calls it meets; all when not said.
     #[serde(default)]
     pub count: Option<u32>,
@@ -101,11 +104,13 @@ pub(super) enum Kind {
     ErrorAfter,
     /// It is done, then never an answer.
     HangAfter,
+    /// The connection breaks, and it is done `late_s` later.
+    Late,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Latency,
         Self::Status,
         Self::Garbage,
@@ -119,6 +124,7 @@ impl Kind {
         Self::ResetAfter,
         Self::ErrorAfter,
         Self::HangAfter,
+        Self::Late,
     ];
 
     /// Whether the call takes effect all the same.

@@ -12,6 +12,7 @@ mod faults;
 mod menu;
 mod page;
 mod people;
+mod phones;
 mod serve;
 mod till;
 
@@ -83,6 +84,9 @@ struct Shared {
 /// Everything that changes.
 struct World {
     book: Book,
+    detours: phones::Detours,
+    /// What was ordered and takes effect later, with the moment (µs).
+    late: Vec<(i64, &'static str, api::Arguments)>,
     dialect: Dialect,
     faults: Faults,
     journal: Journal,
@@ -129,6 +133,8 @@ impl World {
     fn new(dialect: Dialect, now: Timestamp, zone: &TimeZone) -> Self {
         Self {
             book: people::book(now, zone),
+            detours: phones::Detours::default(),
+            late: Vec::new(),
             dialect,
             faults: Faults::default(),
             journal: Journal::default(),

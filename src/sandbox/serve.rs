@@ -24,6 +24,9 @@ use super::{Call, Shared, control};
 /// The longest body taken, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
+/// Effects that are still to come; more are forgotten.
+const MOST_LATE: usize = 1000;
+
 /// A connection that is broken on purpose.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is broken on purpose")]
@@ -80,6 +83,7 @@ async fn call(
     };
     let (fault, reply) = {
         let mut world = shared.world();
+        shared.catch_up(&mut world);
         let guest = Shared::guest_of(&world, operation, &arguments);
         let chance = shared.config.entropy.below(100);
         let fault = world.faults.met(operation, guest.as_deref(), chance);
@@ -103,6 +107,12 @@ async fn call(
                 body: None,
             }
         };
+        if let Some(fault) = fault.as_ref().filter(|fault| fault.kind == Kind::Late)
+            && world.late.len() < MOST_LATE
+        {
+            let due_us = shared.now().as_microsecond() + i64::from(fault.late_s) * 1_000_000;
+            world.late.push((due_us, operation, arguments.clone()));
+        }
         let status = fault.as_ref().map_or(reply.status.as_u16(), |fault| match fault.kind {
             Kind::Status | Kind::ErrorAfter => fault.status,
             _ => reply.status.as_u16(),
@@ -192,7 +202,7 @@ async fn misbehave(fault: Option<Fault>, reply: Answer) -> Result<Response<Body>
             tokio::time::sleep(Duration::from_mins(2)).await;
             return Err(Broken);
         }
-        Kind::ResetBefore | Kind::ResetAfter => return Err(Broken),
+        Kind::ResetBefore | Kind::ResetAfter | Kind::Late => return Err(Broken),
     })
 }
 

@@ -108,6 +108,9 @@ impl LiveSession {
         newer(&self.asked_at_us, &fresh.asked_at_us);
         self.checked_in
             .fetch_max(fresh.checked_in.load(Ordering::Relaxed), Ordering::Relaxed);
+        if let (Some(mine), Some(fresh)) = (&self.guest.session, &fresh.guest.session) {
+            mine.learn(fresh.account());
+        }
     }
 
     fn checked(&self) -> Checked {
@@ -267,10 +270,7 @@ mod tests {
 
     fn session(id: u128, period: Period) -> Arc<LiveSession> {
         let phone = Phone::from_e164("+79160000001").expect("a phone");
-        let guest = Guest {
-            key: GuestKey([7; 32]),
-            phone,
-        };
+        let guest = Guest::new(GuestKey([7; 32]), phone);
         let idle = Duration::from_hours(1);
         let until = NOW + micros(idle);
         LiveSession::new(

@@ -100,10 +100,7 @@ mod tests {
 
     fn guest(number: u8) -> Guest {
         let phone = Phone::from_e164(&format!("+7916000000{number}")).expect("a phone");
-        Guest {
-            key: GuestKey([number; 32]),
-            phone,
-        }
+        Guest::new(GuestKey([number; 32]), phone)
     }
 
     #[tokio::test]

@@ -44,7 +44,7 @@ use crate::config::AuthConfig;
 use crate::delivery::{Delivery, Progress};
 use crate::entropy::Entropy;
 use crate::keys::Keys;
-use crate::model::{Channel, Guest, Phone};
+use crate::model::{AccountBinding, Channel, Guest, Phone};
 use crate::store::{SharedStore, StoreError};
 use phones::{Phones, open_phone};
 
@@ -66,22 +66,11 @@ pub const CHOSEN_LIFE: Duration = Duration::from_mins(3);
 /// How long `verify` waits to hear whether the guest has an account.
 pub const PROBE_TIME: Duration = Duration::from_millis(700);
 
-/// Whether a guest has an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccountState {
-    /// There is one.
-    Active,
-    /// There is none: sign up.
-    Absent,
-    /// ProBonus did not say in time; the first view asks again.
-    Unresolved,
-}
-
-/// Who knows whether a guest has an account. This room does not.
+/// Who knows which account a guest has. This room does not.
 #[async_trait]
 pub trait AccountProbe: Send + Sync {
-    /// Says it within the deadline.
-    async fn account_state(&self, guest: &Guest, deadline: Deadline) -> AccountState;
+    /// Says it within the deadline; unknown when ProBonus does not say it now.
+    async fn account_behind(&self, guest: &Guest, deadline: Deadline) -> AccountBinding;
 }
 
 /// A proven phone.
@@ -90,8 +79,8 @@ pub struct Verified {
     pub grant: Grant,
     /// For the next time this device asks for a code; none when the store did not take it.
     pub device_token: Option<String>,
-    /// Whether there is an account.
-    pub account_state: AccountState,
+    /// The account that the session was opened under.
+    pub account: AccountBinding,
 }
 
 /// Why signing in went no further.
@@ -270,16 +259,22 @@ impl SignIn {
         let device = Device {
             name: verify.device_name,
         };
-        let grant = self.open_session(&guest, verify.kind, &device).await?;
+        let account = self.account_behind(&guest).await;
+        let grant = self.open_session(&guest, account, verify.kind, &device).await?;
         tracing::info!(target: "security", event = "signed_in", guest = ?guest.key, session = %grant.session.0);
         metrics::counter!("cabinet_sign_in_total", "event" => "signed_in").increment(1);
-        let deadline = Deadline::within(PROBE_TIME);
-        let probed = tokio::time::timeout_at(deadline.instant(), self.probe.account_state(&guest, deadline)).await;
         Ok(Verified {
             grant,
             device_token,
-            account_state: probed.unwrap_or(AccountState::Unresolved),
+            account,
         })
+    }
+
+    /// The account that a session is opened under. Signing in waits only a moment to hear it.
+    async fn account_behind(&self, guest: &Guest) -> AccountBinding {
+        let deadline = Deadline::within(PROBE_TIME);
+        let probed = tokio::time::timeout_at(deadline.instant(), self.probe.account_behind(guest, deadline)).await;
+        probed.unwrap_or(AccountBinding::Unknown)
     }
 
     /// Ends the background work.

@@ -18,7 +18,7 @@ impl Phones {
     /// The guest whose phone it is.
     pub fn guest(&self, phone: Phone) -> Guest {
         let key = GuestKey(self.keys.mac(Purpose::PhoneFingerprint, &[phone.e164().as_bytes()]));
-        Guest { key, phone }
+        Guest::new(key, phone)
     }
 
     /// A copy that only the row `row` can be read with: moved into another guest's row, it opens nothing.

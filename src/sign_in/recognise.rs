@@ -10,7 +10,7 @@ use super::cache::{KnownToken, LiveSession, Moment, Trust};
 use super::sessions::{SessionKind, kind_name};
 use super::{SignIn, SignInError, token};
 use crate::clock::micros;
-use crate::model::{Guest, SessionId};
+use crate::model::{Guest, OpenSession, SessionId};
 use crate::store::{Checked, SessionRow, StoreError};
 
 /// A request waits this long to hear that a session it knows still lives.
@@ -61,7 +61,7 @@ impl SignIn {
         expires_at_us: i64,
     ) -> Result<(Guest, SessionId), SignInError> {
         let session = self.look_up(id, number, kind).await?;
-        let found = (session.guest.clone(), session.id);
+        let found = (session.guest.up_to_date(), session.id);
         let known = KnownToken {
             session,
             kind,
@@ -113,7 +113,7 @@ impl SignIn {
             Trust::Due if !session.begin_asking(at.steady_us) => {}
             Trust::Due | Trust::Unsure => Box::pin(self.ask_again(known, at)).await?,
         }
-        Ok((session.guest.clone(), session.id))
+        Ok((session.guest.up_to_date(), session.id))
     }
 
     async fn ask_again(&self, known: &KnownToken, at: Moment) -> Result<(), SignInError> {
@@ -176,6 +176,7 @@ impl SignIn {
 
     fn live(&self, row: &SessionRow, kind: SessionKind, checked: Checked) -> Option<Arc<LiveSession>> {
         let guest = self.guest(self.open_phone(row.id.0.as_bytes(), &row.phone_sealed)?);
+        let guest = guest.with_session(OpenSession::new(row.id, row.account));
         let ends = (self.life(kind).idle, row.idle_until_us, row.expires_at_us);
         Some(LiveSession::new(row.id, guest, ends, checked))
     }

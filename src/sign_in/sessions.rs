@@ -9,7 +9,7 @@ use super::{SignIn, SignInError};
 use crate::clock::micros;
 use crate::config::Lifetime;
 use crate::keys::Purpose;
-use crate::model::{Guest, GuestKey, SessionId};
+use crate::model::{AccountBinding, Guest, GuestKey, SessionId};
 use crate::store::{Heard, Hint, SessionRow};
 
 /// How a session is carried.
@@ -61,6 +61,7 @@ impl SignIn {
     pub(super) async fn open_session(
         &self,
         guest: &Guest,
+        account: AccountBinding,
         kind: SessionKind,
         device: &Device,
     ) -> Result<Grant, SignInError> {
@@ -81,6 +82,7 @@ impl SignIn {
             last_seen_at_us: now_us,
             idle_until_us: now_us.saturating_add(micros(life.idle)),
             expires_at_us: now_us.saturating_add(micros(life.absolute)),
+            account,
         };
         let ended = self
             .store

@@ -187,6 +187,12 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0006_operations_compaction.sql"),
     ),
     (7, "ledger keys", include_str!("../../migrations/0007_ledger_keys.sql")),
+    (
+        9,
+        "session accounts",
+        include_str!("../../migrations/0009_session_accounts.sql"),
+    ),
+    (10, "sign-ups", include_str!("../../migrations/0010_sign_ups.sql")),
     (11, "generations", include_str!("../../migrations/0011_generations.sql")),
     (12, "edits", include_str!("../../migrations/0012_edits.sql")),
     (

@@ -4,6 +4,7 @@
 //! moments, `BYTEA` for sealed values and fingerprints, one statement per step that must be atomic. What is sealed is sealed before it
 //! gets here; this room sees no phone, code or token.
 
+mod account_bindings;
 mod attempts;
 mod challenges;
 mod claims_file;
@@ -24,6 +25,7 @@ mod rekeying;
 mod reports;
 mod restore_watch;
 mod sessions;
+mod sign_ups;
 mod trust;
 mod views;
 
@@ -45,6 +47,7 @@ pub use outcomes::{Registering, Settled};
 pub use rekeying::KeyedSession;
 pub use restore_watch::LostOrders;
 pub use sessions::SessionRow;
+pub use sign_ups::SignUpRow;
 pub use trust::{Checked, Period, UNHEARD_US};
 pub use views::{Known, ViewRow};
 

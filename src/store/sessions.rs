@@ -1,8 +1,9 @@
 //! Sessions: one row each. Rotation goes by a counter, so that of many refreshes with one token exactly one moves it.
 
+use super::account_bindings::{binding_of, column_of};
 use super::engine::{Store, StoreError, on_pool};
-use super::hints::{Hint, leave_hint};
-use crate::model::{GuestKey, SessionId};
+use super::hints::Hint;
+use crate::model::{AccountBinding, GuestKey, SessionId};
 
 /// A session as it is kept.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct SessionRow {
     pub idle_until_us: i64,
     /// It ends then whatever happens.
     pub expires_at_us: i64,
+    /// The account that it was opened under.
+    pub account: AccountBinding,
 }
 
 type Columns = (
@@ -46,10 +49,11 @@ type Columns = (
     i64,
     i64,
     i64,
+    Option<Vec<u8>>,
 );
 
 const COLUMNS: &str = "id, guest, phone_sealed, kind, device_sealed, counter, used, used_at_us, created_at_us, last_seen_at_us, \
-     idle_until_us, expires_at_us";
+     idle_until_us, expires_at_us, account";
 
 impl TryFrom<Columns> for SessionRow {
     type Error = StoreError;
@@ -68,17 +72,18 @@ impl TryFrom<Columns> for SessionRow {
             last_seen_at_us: row.9,
             idle_until_us: row.10,
             expires_at_us: row.11,
+            account: binding_of(row.12.as_deref())?,
         })
     }
 }
 
-fn session_id(bytes: &[u8]) -> Result<SessionId, StoreError> {
+pub(super) fn session_id(bytes: &[u8]) -> Result<SessionId, StoreError> {
     uuid::Uuid::from_slice(bytes)
         .map(SessionId)
         .map_err(|_| StoreError::Corrupt)
 }
 
-fn ids(rows: &[(Vec<u8>,)]) -> Result<Vec<SessionId>, StoreError> {
+pub(super) fn ids(rows: &[(Vec<u8>,)]) -> Result<Vec<SessionId>, StoreError> {
     rows.iter().map(|(id,)| session_id(id)).collect()
 }
 
@@ -87,11 +92,12 @@ macro_rules! leave_endings {
     ($store:expr, $transaction:ident, $ended:expr) => {{
         let hints: Vec<Hint> = $ended.iter().copied().map(Hint::SessionEnded).collect();
         for hint in &hints {
-            leave_hint!($store, $transaction, hint);
+            $crate::store::hints::leave_hint!($store, $transaction, hint);
         }
         hints
     }};
 }
+pub(super) use leave_endings;
 
 impl Store {
     /// Keeps a new session and ends the longest unused ones of the same guest beyond `most`; says which.
@@ -103,7 +109,8 @@ impl Store {
         let (ended, hints) = on_pool!(self, |pool| {
             sqlx::query(
                 "INSERT INTO sessions (id, guest, phone_sealed, kind, device_sealed, counter, used, used_at_us, created_at_us, \
-                 last_seen_at_us, idle_until_us, expires_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                 last_seen_at_us, idle_until_us, expires_at_us, account) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             )
             .bind(&row.id.0.as_bytes()[..])
             .bind(&row.guest.0[..])
@@ -117,6 +124,7 @@ impl Store {
             .bind(row.last_seen_at_us)
             .bind(row.idle_until_us)
             .bind(row.expires_at_us)
+            .bind(column_of(&row.account))
             .execute(pool)
             .await?;
             // Not in one transaction with the above: of several sign-ins at once the last to get here must see the others' sessions.

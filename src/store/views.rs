@@ -1,4 +1,4 @@
-//! Last-seen views, sealed, each with the generation it was read under; who is signing up; what guests agreed to.
+//! Last-seen views, sealed, each with the generation it was read under.
 
 use super::engine::{Store, StoreError, on_pool};
 use super::generations::Generation;
@@ -128,74 +128,5 @@ impl Store {
                 .await?
                 .rows_affected()
         }))
-    }
-
-    /// Claims the guest's signing up until `lease_until_us`; `false` when somebody else holds it.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn claim_registration(
-        &self,
-        guest: GuestKey,
-        lease_until_us: i64,
-        now_us: i64,
-    ) -> Result<bool, StoreError> {
-        Ok(on_pool!(self, |pool| {
-            sqlx::query(
-                "INSERT INTO registrations (guest, lease_until_us) VALUES ($1, $2) \
-                 ON CONFLICT (guest) DO UPDATE SET lease_until_us = excluded.lease_until_us \
-                 WHERE registrations.lease_until_us <= $3",
-            )
-            .bind(&guest.0[..])
-            .bind(lease_until_us)
-            .bind(now_us)
-            .execute(pool)
-            .await?
-            .rows_affected()
-                > 0
-        }))
-    }
-
-    /// Gives the claim back.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn release_registration(&self, guest: GuestKey) -> Result<(), StoreError> {
-        on_pool!(self, |pool| {
-            sqlx::query("DELETE FROM registrations WHERE guest = $1")
-                .bind(&guest.0[..])
-                .execute(pool)
-                .await?;
-        });
-        Ok(())
-    }
-
-    /// Keeps what a guest agreed to; the first moment stays.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn keep_consents(
-        &self,
-        guest: GuestKey,
-        consents: &[(String, String)],
-        now_us: i64,
-    ) -> Result<(), StoreError> {
-        on_pool!(self, |pool| {
-            let mut transaction = pool.begin().await?;
-            for (document, version) in consents {
-                sqlx::query(
-                    "INSERT INTO consents (guest, document, version, agreed_at_us) VALUES ($1, $2, $3, $4) \
-                     ON CONFLICT (guest, document, version) DO NOTHING",
-                )
-                .bind(&guest.0[..])
-                .bind(document)
-                .bind(version)
-                .bind(now_us)
-                .execute(&mut *transaction)
-                .await?;
-            }
-            transaction.commit().await?;
-        });
-        Ok(())
     }
 }

@@ -130,10 +130,8 @@ async fn a_login_is_renewed_once_for_all_and_a_refused_credential_heals() {
     assert!(cold.header("retry-after").is_some());
     probonus.heal().await;
     clock.advance(Duration::from_secs(10));
-    assert_eq!(
-        cabinet.get("/api/v1/me/transactions", &token).await.status,
-        StatusCode::OK
-    );
+    let healed = cabinet.get("/api/v1/me/transactions", &token).await;
+    assert_eq!(healed.status, StatusCode::OK, "{}", healed.text);
 }
 
 #[tokio::test]

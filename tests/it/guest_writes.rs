@@ -73,16 +73,16 @@ async fn an_account_that_probonus_made_and_does_not_show_yet_is_there() {
 }
 
 #[tokio::test]
-async fn a_sign_up_that_failed_for_certain_may_be_repeated_at_once() {
-    let house = house().await;
-    let token = house.cabinet.token(NOBODY).await;
-    house.fails("insert_by_template", "status", 500).await;
-    assert_eq!(
-        outcome(&house.sign_up(&token).await),
-        (503, "upstream_unavailable".into())
-    );
-    house.probonus.heal().await;
-    assert_eq!(house.sign_up(&token).await.status, StatusCode::CREATED);
+async fn a_sign_up_that_was_turned_away_or_refused_may_be_repeated_at_once() {
+    for (status, told) in [(429, (503, "upstream_unavailable")), (400, (422, "validation_failed"))] {
+        let house = house().await;
+        let token = house.cabinet.token(NOBODY).await;
+        house.fails("insert_by_template", "status", status).await;
+        assert_eq!(outcome(&house.sign_up(&token).await), (told.0, told.1.into()));
+        house.probonus.heal().await;
+        house.clock.advance(Duration::from_secs(5));
+        assert_eq!(house.sign_up(&token).await.status, StatusCode::CREATED, "{status}");
+    }
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn a_sign_up_of_unknown_outcome_waits_before_it_is_repeated() {
         (409, "operation_in_progress".into())
     );
     assert_eq!(house.insertions().await, 1);
-    house.clock.advance(Duration::from_secs(15));
+    house.clock.advance(Duration::from_secs(90));
     assert_eq!(house.sign_up(&token).await.status, StatusCode::CREATED);
 }
 

@@ -1,5 +1,6 @@
 //! Everything proven from outside, in one binary: each file is named after what it proves.
 
+mod accounts;
 mod bad_days;
 mod coherence;
 mod command_line;
@@ -42,6 +43,7 @@ mod sign_in_sessions;
 mod sign_in_short_codes;
 mod sign_in_strangers;
 mod sign_in_town;
+mod sign_ups;
 mod site;
 mod support;
 mod upstream_connections;

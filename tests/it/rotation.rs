@@ -6,7 +6,7 @@ use std::time::Duration;
 use guest_cabinet::clock::Clock;
 use guest_cabinet::entropy::Entropy;
 use guest_cabinet::keys::{Keys, Purpose, Secrets, Tag, hex, sha256};
-use guest_cabinet::model::{GuestKey, SessionId};
+use guest_cabinet::model::{AccountBinding, GuestKey, SessionId};
 use guest_cabinet::sign_in::rekey_guests;
 use guest_cabinet::store::{LedgerFound, SessionRow, SharedStore};
 use reqwest::{Method, StatusCode};
@@ -237,6 +237,7 @@ fn session(number: u128, guest: Tag, phone_sealed: Vec<u8>) -> SessionRow {
         last_seen_at_us: 0,
         idle_until_us: i64::MAX,
         expires_at_us: i64::MAX,
+        account: AccountBinding::Unknown,
     }
 }
 

@@ -12,8 +12,9 @@ use utoipa_axum::routes;
 use super::challenge_id;
 use crate::http::body::{Body, MAX_BODY};
 use crate::http::{App, FieldCode, Fields, FromFields, Problem, RequestFacts, SignedInGuest, cookies, whole_seconds};
+use crate::model::AccountBinding;
 use crate::model::text::without_blanks;
-use crate::sign_in::{AccountState, CHOSEN_DIGITS, CODE_LENGTH, Grant, SessionKind, Verified, Verify};
+use crate::sign_in::{CHOSEN_DIGITS, CODE_LENGTH, Grant, SessionKind, Verified, Verify};
 
 const DEVICE_TOKEN: HeaderName = HeaderName::from_static("x-device-token");
 
@@ -106,12 +107,12 @@ enum AccountWord {
     Unresolved,
 }
 
-impl From<AccountState> for AccountWord {
-    fn from(state: AccountState) -> Self {
-        match state {
-            AccountState::Active => Self::Active,
-            AccountState::Absent => Self::Absent,
-            AccountState::Unresolved => Self::Unresolved,
+impl From<AccountBinding> for AccountWord {
+    fn from(account: AccountBinding) -> Self {
+        match account {
+            AccountBinding::Account(_) => Self::Active,
+            AccountBinding::Absent => Self::Absent,
+            AccountBinding::Unknown => Self::Unresolved,
         }
     }
 }
@@ -203,7 +204,7 @@ async fn verify(
 }
 
 fn signed_in(app: &App, verified: Verified) -> Response {
-    let state = AccountWord::from(verified.account_state);
+    let state = AccountWord::from(verified.account);
     let grant = verified.grant;
     let mut headers = HeaderMap::new();
     let session = match grant.kind {

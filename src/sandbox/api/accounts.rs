@@ -13,12 +13,12 @@ impl Shared {
         let Some(phone) = phone(arguments) else {
             return wrong("Не указан телефон");
         };
-        let Some(id) = world.book.by_phone(&phone) else {
+        let Some(found) = world.found_by(&phone) else {
             return absent(world.dialect.absent);
         };
-        let now = self.now();
-        world.book.settle(id, now, &self.zone);
-        let account = self.account(world, &world.book.accounts[&id]);
+        world.book.settle(found.id, self.now(), &self.zone);
+        let account = world.found_by(&phone).unwrap_or(found);
+        let account = self.account(world, &account);
         ok(world.dialect.wrapped(account))
     }
 
@@ -91,7 +91,7 @@ impl Shared {
         if text(arguments, "firstName").is_none_or(|name| name.trim().is_empty()) {
             return wrong("Не заполнено обязательное поле: имя");
         }
-        if world.book.by_phone(&phone).is_some() {
+        if world.found_by(&phone).is_some() {
             return refuse(StatusCode::CONFLICT, "Счёт с таким телефоном уже есть");
         }
         let id = world.book.id();

@@ -6,7 +6,7 @@ use crate::sandbox::api::OPERATIONS;
 use crate::sandbox::faults::Kind;
 
 /// Controls: method, path, what it does.
-const CONTROLS: [(&str, &str, &str); 17] = [
+const CONTROLS: [(&str, &str, &str); 21] = [
     ("get", "/sandbox", "How the sandbox stands"),
     ("get", "/sandbox/guests", "The guests to try"),
     (
@@ -21,6 +21,22 @@ const CONTROLS: [(&str, &str, &str); 17] = [
         "/sandbox/till/refund",
         "Takes a purchase back, the last one when not said which",
     ),
+    (
+        "post",
+        "/sandbox/phones/move",
+        "Gives the account of a number another one, or none; whoever had that loses it",
+    ),
+    (
+        "post",
+        "/sandbox/phones/share",
+        "Lets a number lead to the account of another one, too",
+    ),
+    (
+        "post",
+        "/sandbox/phones/mix-up",
+        "Mixes a number up: what is told is the other's account, number and all",
+    ),
+    ("delete", "/sandbox/phones/mix-up", "No number is mixed up any more"),
     ("post", "/sandbox/clock", "Moves time forward"),
     ("get", "/sandbox/faults", "The ordered faults"),
     (
@@ -84,6 +100,16 @@ fn body(path: &str) -> Option<Value> {
             json!({ "phone": phone(), "check_id": { "type": "integer" } }),
             json!({ "phone": "+79160000001" }),
         ),
+        "/sandbox/phones/move" => (
+            json!(["phone"]),
+            json!({ "phone": phone(), "to": phone() }),
+            json!({ "phone": "+79160000001", "to": "+79160000011" }),
+        ),
+        "/sandbox/phones/share" | "/sandbox/phones/mix-up" => (
+            json!(["phone", "leads_to"]),
+            json!({ "phone": phone(), "leads_to": phone() }),
+            json!({ "phone": "+79160000011", "leads_to": "+79160000001" }),
+        ),
         "/sandbox/clock" => (
             json!([]),
             json!({ "days": number(0, 3660), "seconds": number(0, 316_224_000) }),
@@ -125,7 +151,7 @@ fn fault() -> Value {
     let kinds: Vec<String> = Kind::ALL.iter().map(|kind| kind.name()).collect();
     json!({
         "operation": one_of(&operations), "phone": phone(), "kind": { "enum": kinds }, "status": number(100, 999),
-        "latency_ms": number(0, 120_000), "retry_after": number(0, 86_400), "count": number(1, 1_000_000), "percent": number(1, 100),
+        "latency_ms": number(0, 120_000), "retry_after": number(0, 86_400), "late_s": number(0, 86_400), "count": number(1, 1_000_000), "percent": number(1, 100),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use guest_cabinet::store::{SharedStore, Store};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
 /// Where a test's state lives. Dropping it removes a SQLite file; databases go with the throw-away server.
 pub struct TestStore {
@@ -16,6 +16,18 @@ pub struct TestStore {
 }
 
 impl TestStore {
+    /// Changes rows behind everybody's back, as an older version or a hand would.
+    pub async fn execute(&self, sql: &'static str) {
+        let done = if self.folder.is_some() {
+            let mut connection = SqliteConnection::connect(&self.url).await.expect("the file opens");
+            connection.execute(sql).await.map(drop)
+        } else {
+            let mut connection = PgConnection::connect(&self.url).await.expect("the database opens");
+            connection.execute(sql).await.map(drop)
+        };
+        done.expect("the statement is right");
+    }
+
     /// Opens it: each call is another replica.
     pub async fn open(&self) -> SharedStore {
         let store = Store::open(&self.url.clone().into())
