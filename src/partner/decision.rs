@@ -67,10 +67,10 @@ impl Rule {
             Verdict::Absent => match (self.lacking_us(row, lag_us, now_us), lag_us) {
                 (0, _) => Decision::SendAgain,
                 (rest_us, _) if waited < self.late_effect => {
-                    self.after(rest_us, waited, UnknownReason::LateEffect, lag_us)
+                    look_when_due(rest_us, waited, UnknownReason::LateEffect, lag_us)
                 }
                 (_, None) => again(UnknownReason::HistoryNotCurrent, None, LONGEST_PAUSE),
-                (rest_us, Some(_)) => self.after(rest_us, waited, UnknownReason::HistorySettles, lag_us),
+                (rest_us, Some(_)) => look_when_due(rest_us, waited, UnknownReason::HistorySettles, lag_us),
             },
         }
     }
@@ -84,15 +84,15 @@ impl Rule {
             .saturating_add(lag_us);
         (proven_at_us - now_us).max(0)
     }
+}
 
-    /// Looks again when it is time, and now and then before, for it may show.
-    fn after(self, rest_us: i64, waited: Duration, reason: UnknownReason, history_lag_us: Option<i64>) -> Decision {
-        let rest = Duration::from_micros(u64::try_from(rest_us).unwrap_or(0));
-        Decision::LookAgain {
-            pause: rest.min((waited / 4).max(PAUSE)),
-            reason,
-            history_lag_us,
-        }
+/// Looks again when it is time, and now and then before, for it may show.
+fn look_when_due(rest_us: i64, waited: Duration, reason: UnknownReason, history_lag_us: Option<i64>) -> Decision {
+    let rest = Duration::from_micros(u64::try_from(rest_us).unwrap_or(0));
+    Decision::LookAgain {
+        pause: rest.min((waited / 4).max(PAUSE)),
+        reason,
+        history_lag_us,
     }
 }
 

@@ -110,7 +110,7 @@ impl Journal {
 
     /// Of the call that was recorded last nothing left; whether that is kept.
     pub async fn undone(&self, before: &OperationRow) -> bool {
-        kept(self.store.operation_undone(before, self.now_us()).await)
+        kept(&self.store.operation_undone(before, self.now_us()).await)
     }
 
     /// It is certain that ProBonus has it: that is kept, and the guest sees it.
@@ -145,7 +145,7 @@ impl Journal {
 
     /// ProBonus refused it for good.
     pub async fn rejected(&self, row: &OperationRow) {
-        kept(self.store.operation_rejected(row, self.now_us()).await);
+        kept(&self.store.operation_rejected(row, self.now_us()).await);
     }
 
     /// Nothing was done: it may be asked for again as if it never was.
@@ -157,7 +157,7 @@ impl Journal {
 
     /// Lets go of it. When that cannot be kept, the lease runs out.
     pub async fn release(&self, row: &OperationRow, release: Release) {
-        kept(self.store.release_operation(row, release).await);
+        kept(&self.store.release_operation(row, release).await);
     }
 
     /// Nothing was sent, and yet ProBonus may have it.
@@ -188,8 +188,8 @@ impl Journal {
 }
 
 /// Whether what became of an operation was kept; else it will be settled.
-fn kept(done: Result<(), StoreError>) -> bool {
-    if let Err(error) = &done {
+fn kept(done: &Result<(), StoreError>) -> bool {
+    if let Err(error) = done {
         tracing::warn!(%error, "an operation's outcome could not be kept; it will be settled");
     }
     done.is_ok()

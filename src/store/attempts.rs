@@ -70,7 +70,7 @@ impl Store {
         &self,
         row: &OperationRow,
         sending: Sending<'_>,
-        takes: &[DaySum],
+        sums: &[DaySum],
     ) -> Result<Sent, StoreError> {
         on_pool!(self, |pool| {
             let mut transaction = pool.begin().await?;
@@ -92,14 +92,14 @@ impl Store {
                 transaction.rollback().await?;
                 return Ok(Sent::NotOurs);
             }
-            for take in takes {
+            for day in sums {
                 let noted = sqlx::query(
                     "INSERT INTO operation_sums (key_tag, what, day_key, sum) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
                 )
                 .bind(&row.key_tag)
-                .bind(take.what)
-                .bind(&take.key[..])
-                .bind(take.sum)
+                .bind(day.what)
+                .bind(&day.key[..])
+                .bind(day.sum)
                 .execute(&mut *transaction)
                 .await?
                 .rows_affected();
@@ -107,15 +107,15 @@ impl Store {
                     continue;
                 }
                 let taken = sqlx::query(TAKE_SUM)
-                    .bind(&take.key[..])
+                    .bind(&day.key[..])
                     .bind(sending.now_us)
                     .bind(sending.now_us.saturating_add(TWO_DAYS_US))
-                    .bind(take.sum)
-                    .bind(take.most)
+                    .bind(day.sum)
+                    .bind(day.most)
                     .execute(&mut *transaction)
                     .await?
                     .rows_affected();
-                if take.sum > take.most || taken == 0 {
+                if day.sum > day.most || taken == 0 {
                     transaction.rollback().await?;
                     return Ok(Sent::DayUsedUp);
                 }

@@ -30,7 +30,8 @@ struct Written {
 }
 
 impl ClaimsFile {
-    /// Beside the state at `state`; a state in memory has none. Its name does not begin with that of the state, so that a copy of `state.db*` does not take it along.
+    /// Beside the state at `state`; none beside one in memory, whose name is no file's. Its name does not begin with that of the state, so
+    /// that a copy of `state.db*` does not take it along.
     pub fn beside(state: &Path) -> Option<Self> {
         let name = state
             .file_name()?
@@ -96,6 +97,8 @@ mod tests {
         let after = claims.read().expect("a number");
         assert_eq!(after.number, before.number);
         assert_ne!(after.identity, before.identity);
-        assert!(ClaimsFile::beside(Path::new(":memory:")).is_none());
+        for memory in [":memory:", "file:sqlx-in-memory-0"] {
+            assert!(ClaimsFile::beside(Path::new(memory)).is_none());
+        }
     }
 }

@@ -219,7 +219,7 @@ async fn what_was_turned_away_with_a_503_is_not_sent_again_before_its_absence_is
             assert_eq!(house.probonus.calls("register_check").await, 1);
             continue;
         }
-        house.stays_unknown(&guid, Duration::from_secs(60)).await;
+        house.stays_unknown(&guid, Duration::from_mins(1)).await;
         assert_eq!(house.probonus.calls("register_check").await, 1, "nothing later shows");
         house.purchase().await;
         house.settled(&guid).await;
@@ -315,7 +315,7 @@ async fn what_never_arrived_is_sent_once_more() {
         .post("/partner/v1/checks", KEY, &check(&guid, house.account))
         .await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
-    house.stays_unknown(&guid, Duration::from_secs(600)).await;
+    house.stays_unknown(&guid, Duration::from_mins(10)).await;
     house.purchase().await;
     house.settled(&guid).await;
     assert_eq!(house.booked(&guid).await, 1);
@@ -671,7 +671,7 @@ async fn a_refill_that_names_a_check_in_its_comment_does_not_pass_for_that_check
         .post("/partner/v1/checks", KEY, &check(&guid, house.account))
         .await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
-    house.stays_unknown(&guid, Duration::from_secs(60)).await;
+    house.stays_unknown(&guid, Duration::from_mins(1)).await;
     house.purchase().await;
     house.settled(&guid).await;
     assert_eq!(house.booked(&guid).await, 1);

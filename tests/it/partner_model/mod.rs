@@ -112,12 +112,12 @@ fn consistent(before: Told, now: Told) -> Told {
 /// The bad days are over: the guest goes on buying, and partners push until they hear what became of it.
 fn until_all_is_told(mut life: Life, ledger: &Memory, told: &mut [Told; ORDERS]) -> Life {
     ledger.book().fates.clear();
-    for number in 0..ORDERS {
+    for (number, told) in told.iter_mut().enumerate() {
         for turn in 0.. {
             assert!(turn < 60, "order {number} is never told");
             match life.push(number) {
                 Some(answer @ (Told::Registered | Told::Rejected)) => {
-                    told[number] = consistent(told[number], answer);
+                    *told = consistent(*told, answer);
                     break;
                 }
                 Some(Told::Nothing) => {}
