@@ -61,6 +61,11 @@ impl View for CheckSeen {
         let listed = cabinet.history_names(guest, id, wish.deadline).await;
         let views = cabinet.guests.views(guest);
         let named = listed == Ok(true);
+        if !named && !id.is_usual() {
+            // What ProBonus itself never named to this guest and no id looks like is not carried to it.
+            listed?;
+            return Err(ViewError::NotFound);
+        }
         if !named && !views.lookups.allows(cabinet.clock.steady_us()) {
             return Err(ViewError::NotFound);
         }

@@ -68,7 +68,7 @@ impl Delivery {
                     return Ok(true);
                 }
                 // While that is not known the call is asked after again.
-                Some(Err(_)) => return Ok(false),
+                Some(Err(())) => return Ok(false),
                 _ => {}
             }
         }

@@ -36,6 +36,13 @@ macro_rules! id {
                 is_id(text).then(|| Self(text.into())).ok_or(InvalidId)
             }
 
+            /// Whether it looks as ids usually do: letters of ASCII, digits and what joins them. Only such an id is worth asking for on
+            /// nothing but a caller's word.
+            #[must_use]
+            pub fn is_usual(&self) -> bool {
+                self.0.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+            }
+
             /// The id's text.
             #[must_use]
             pub fn as_str(&self) -> &str {

@@ -184,7 +184,7 @@ mod tests {
             Err(SignInError::SessionExpired)
         ));
         assert!(matches!(
-            after.verify(&token, NOW - 60),
+            after.verify(&token, NOW - 61),
             Err(SignInError::Unauthenticated)
         ));
         assert!(matches!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::challenge_records::ChallengeRecords;
 use super::codes::ChallengeId;
 use super::guess_limits::GuessLimits;
-use super::limits::{Bound, Counters, limits};
+use super::limits::{Counters, Exhausted, limits};
 use super::networks::{CallerNetworks, Networks};
 use super::review::ReviewNumbers;
 use super::send_limits::SendLimits;
@@ -126,13 +126,13 @@ impl Verification {
         let mut refused = None;
         for guesses in &ways {
             let now_us = self.clock.now_us();
-            let guess = Guess {
+            let given = Guess {
                 is_right: judged.is_right,
                 most: judged.most.into(),
                 guesses: &limits(guesses),
                 wrong: &limits(&wrong),
             };
-            match self.store.try_code(&row.id_tag, &guess, now_us).await? {
+            match self.store.try_code(&row.id_tag, &given, now_us).await? {
                 Try::Consumed => return Ok(()),
                 Try::Dead => return Err(SignInError::ChallengeInvalid),
                 Try::Wrong { attempts, over } => {
@@ -147,8 +147,7 @@ impl Verification {
                     });
                 }
                 Try::Limited { index, ends_at_us } => {
-                    let exhausted = Bound::exhausted(&guesses[index], ends_at_us, now_us);
-                    refused.get_or_insert(exhausted);
+                    refused.get_or_insert(guesses[index].exhausted(ends_at_us, now_us));
                 }
             }
         }
@@ -156,7 +155,7 @@ impl Verification {
         Err(self.too_many(refused, guest, callers))
     }
 
-    fn too_many(&self, exhausted: super::Exhausted, guest: &Guest, callers: &[CallerNetworks]) -> SignInError {
+    fn too_many(&self, exhausted: Exhausted, guest: &Guest, callers: &[CallerNetworks]) -> SignInError {
         if let Some(caller) = callers.last() {
             self.counters.note_exhausted(&exhausted, guest.key, caller);
         }

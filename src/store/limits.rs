@@ -40,12 +40,11 @@ pub(super) fn in_order(limits: &[Limit<'_>]) -> Vec<usize> {
 /// The statement that counts one against each of `count` limits, starting a new window where the old one is over. It gives the keys of
 /// those that were not exhausted. `$1` is now; three parameters follow for each: key, end of a new window, the most.
 pub(super) fn count_sql(count: usize) -> String {
-    let (mut rows, mut most) = (String::new(), String::new());
-    for place in (2..).step_by(3).take(count) {
-        let comma = if place == 2 { "" } else { ", " };
-        rows += &format!("{comma}(${place}, $1, ${}, 1)", place + 1);
-        most += &format!(" WHEN ${place} THEN ${}", place + 2);
-    }
+    let places = || (2..).step_by(3).take(count);
+    let row = |place| format!("(${place}, $1, ${}, 1)", place + 1);
+    let rows = places().map(row).collect::<Vec<_>>().join(", ");
+    let most = places().map(|place| format!(" WHEN ${place} THEN ${}", place + 2));
+    let most = most.collect::<Vec<_>>().concat();
     format!(
         "INSERT INTO limits (key, started_at_us, ends_at_us, count) VALUES {rows} \
          ON CONFLICT (key) DO UPDATE SET \

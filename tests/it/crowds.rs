@@ -133,7 +133,8 @@ async fn a_stop_under_load_loses_nothing() {
                         .get(format!("{url}/api/v1/me/balance"))
                         .header("cache-control", "no-cache"),
                     1 => http.get(format!("{url}/api/v1/me/home")),
-                    2 => http
+                    // Edits of one account are made one after the other: a few clients are enough.
+                    2 if client % 8 == 0 => http
                         .patch(format!("{url}/api/v1/me/profile"))
                         .json(&json!({ "first_name": format!("Анна {client}") })),
                     _ => http.get(format!("{url}/api/v1/me/profile")),

@@ -55,9 +55,9 @@ async fn where_calls_could_not_be_told_apart_the_later_challenge_goes_on_with_a_
     for store in each_engine().await {
         let stage = SmsruCabinet::over(&store).await;
         let (stranger, guest) = stranger_then_guest(&stage).await;
-        let state = stage.until(&guest, "sent").await;
-        assert_eq!((&state["channel"], &state["code_length"]), (&json!("sms"), &json!(6)));
-        assert_eq!(state.get("dial"), None, "nobody is told to call a stranger's number");
+        let moved = stage.until(&guest, "sent").await;
+        assert_eq!((&moved["channel"], &moved["code_length"]), (&json!("sms"), &json!(6)));
+        assert_eq!(moved.get("dial"), None, "nobody is told to call a stranger's number");
         let code = stage.code_in_message();
         assert_eq!(
             stage.verify(&guest, &code).await.status,
