@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Cabinet;
 use crate::keys::Tag;
 use crate::model::{AccountId, Guest, GuestKey};
-use crate::store::{Generation, Heard, Hint, StoreError, Subject, account_subject};
+use crate::store::{Generation, Heard, Hint, Subject, account_subject};
 
 /// A write that could not be noted is noted as soon as the store is back; it is tried this often.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -24,19 +24,19 @@ impl Cabinet {
             .chain([Subject::Guest(guest.key)])
             .collect();
         let moved = self.store.move_generations(&subjects, self.clock.now_us()).await;
-        self.outdate_after(guest, account, subjects, moved);
+        self.outdate_after(guest, account, subjects, moved.ok());
     }
 
-    /// A write moved the generations of `subjects`, or would have: what is in memory of before goes.
+    /// A write moved the generations of `subjects`; `None`: the store could not be told. What is in memory of before goes.
     pub(super) fn outdate_after(
         self: &Arc<Self>,
         guest: &Guest,
         account: Option<Tag>,
         subjects: Vec<Subject>,
-        moved: Result<Generation, StoreError>,
+        moved: Option<Generation>,
     ) {
-        self.outdate_written(guest.key, account, moved.as_ref().ok().copied());
-        if moved.is_err() {
+        self.outdate_written(guest.key, account, moved);
+        if moved.is_none() {
             tracing::warn!("a write could not be noted in the store; other replicas hear of it when the store is back");
             self.tasks.spawn(note_later(self.clone(), guest.key, account, subjects));
         }

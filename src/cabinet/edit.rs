@@ -32,7 +32,7 @@ enum Outcome {
     /// There was nothing to write.
     Unchanged(Ready),
     /// ProBonus was told.
-    Written(WrittenEdit),
+    Written(Box<WrittenEdit>),
 }
 
 /// An edit that ProBonus was told.
@@ -74,7 +74,7 @@ impl Cabinet {
         let account = account_subject(&self.keys, &known);
         let lease = self.edit_turn(account, deadline).await?;
         let written = match self.write_edit(guest, &known, edit, precondition, deadline).await {
-            Ok(Outcome::Written(written)) => written,
+            Ok(Outcome::Written(written)) => *written,
             Ok(Outcome::Unchanged(ready)) => {
                 self.give_back(&lease).await;
                 return Ok(ready);
@@ -93,7 +93,7 @@ impl Cabinet {
             .store
             .finish_edit(&lease, shown.as_ref(), &subjects, self.clock.now_us())
             .await;
-        self.outdate_after(guest, Some(account), subjects.to_vec(), finished);
+        self.outdate_after(guest, Some(account), subjects.to_vec(), finished.ok());
         self.read_back(guest, edit, written, deadline).await
     }
 
@@ -134,7 +134,7 @@ impl Cabinet {
             Err(error) if error.effect() == Effect::None => return Err(error.into()),
             Err(error) => Some(error),
         };
-        Ok(Outcome::Written(WrittenEdit { before, unsure }))
+        Ok(Outcome::Written(Box::new(WrittenEdit { before, unsure })))
     }
 
     /// The profile as it is after the write.

@@ -67,15 +67,6 @@ impl Attempts {
         };
         Ok(match error.effect() {
             Effect::None if self.journal.undone(row).await => Tried::Undone(error),
-            Effect::Unknown
-                if super::mutated("turned") && error.retry_after().is_some() && self.journal.undone(row).await =>
-            {
-                Tried::Undone(error)
-            }
-            Effect::Rejected if super::mutated("told") => {
-                let _ = self.journal.registered(row, (account, order), None).await;
-                Tried::Registered
-            }
             Effect::None | Effect::Unknown => Tried::Unknown,
             Effect::Rejected => {
                 self.journal.rejected(row).await;

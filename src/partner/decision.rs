@@ -77,18 +77,7 @@ impl Rule {
 
     /// How long the absence must stand yet to prove; without an end while the history is not seen to be current.
     fn lacking_us(self, row: &OperationRow, lag_us: Option<i64>, now_us: i64) -> i64 {
-        let lag_us = if super::mutated("current") || super::mutated("nothing") {
-            lag_us.or(Some(0))
-        } else {
-            lag_us
-        };
         let Some(lag_us) = lag_us else { return i64::MAX };
-        if super::mutated("late") {
-            return 0;
-        }
-        if super::mutated("lag") || super::mutated("nothing") {
-            return (row.sent_at_us + micros(self.late_effect) - now_us).max(0);
-        }
         let proven_at_us = row
             .sent_at_us
             .saturating_add(micros(self.late_effect * (1 + SETTLING)))

@@ -118,7 +118,7 @@ impl Execution {
         (account, order): (&AccountId, &Order),
         deadline: Deadline,
     ) -> Result<Option<OperationState>, PartnerError> {
-        if super::mutated("first") || self.journal.restores.lost_since_us().is_none() {
+        if self.journal.restores.lost_since_us().is_none() {
             return Ok(None);
         }
         let seen = self.evidence.look(row, (account, order), deadline).await?;

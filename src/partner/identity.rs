@@ -40,7 +40,6 @@ fn refill_tag(partner: &str, key: &str) -> [u8; 32] {
 pub(super) fn public_id(order: &Order, key_tag: &[u8; 32]) -> String {
     match &order.what {
         What::Check(check) => check.check_guid.to_string(),
-        What::Refill(_) if super::mutated("random") => uuid::Uuid::new_v4().to_string(),
         What::Refill(_) => {
             let (id, _) = key_tag.split_first_chunk().expect("a hash is longer than an id");
             uuid::Builder::from_custom_bytes(*id).into_uuid().to_string()
@@ -79,7 +78,6 @@ pub(super) fn is_same_order(
                 return Ok(by_key(tag));
             }
         }
-        _ if super::mutated("v0") => return Ok(false),
         unversioned => {
             let plain = order.plain()?;
             if keys.verify(Purpose::Operation, &[b"order", partner.as_bytes(), &plain], unversioned) {

@@ -111,11 +111,10 @@ impl CheckMatcher<'_> {
     fn fits(&self, entry: &Transaction) -> bool {
         let (accrued, spent) = (self.check.bonus_accrued.minor(), self.check.bonus_spent.minor());
         let sum = entry.amount.minor();
-        let of_a_check = super::mutated("mark")
-            || !matches!(
-                entry.kind,
-                TransactionKind::Refill | TransactionKind::Refund | TransactionKind::Burn
-            );
+        let of_a_check = !matches!(
+            entry.kind,
+            TransactionKind::Refill | TransactionKind::Refund | TransactionKind::Burn
+        );
         of_a_check && sum != 0 && [accrued, -spent, accrued - spent].contains(&sum)
     }
 
@@ -173,11 +172,10 @@ impl CheckMatcher<'_> {
 
 /// Whether a movement is a refill of ours.
 fn has_mark(entry: &Transaction) -> bool {
-    !super::mutated("mark")
-        && entry
-            .comment
-            .as_deref()
-            .is_some_and(|comment| mark_in(comment).is_some())
+    entry
+        .comment
+        .as_deref()
+        .is_some_and(|comment| mark_in(comment).is_some())
 }
 
 /// A refill as it was ordered, for comparing.

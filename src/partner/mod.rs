@@ -255,10 +255,6 @@ impl Partner {
     }
 }
 
-pub(crate) fn mutated(name: &str) -> bool {
-    std::env::var("MUT").is_ok_and(|mutation| mutation == name)
-}
-
 /// Background work until the stop.
 async fn run(partner: Arc<Partner>) {
     while partner.reconciliation.wait().await {
