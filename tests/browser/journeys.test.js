@@ -271,6 +271,8 @@ test('a guest on the other side of the world reads the days and hours of the res
     const guest = await on.come({ timezoneId });
     const { page } = guest;
     await guest.signIn(RICH);
+    await page.locator('.hero-number').waitFor();
+    await settled(page);
     const hero = await page.locator('main').innerText();
     await page.getByRole('link', { name: 'История', exact: true }).click();
     await page.locator('.days li').first().waitFor();
